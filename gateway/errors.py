@@ -39,6 +39,7 @@ RULES: dict[str, ErrorRule] = {
     "bad_response": ErrorRule(502, "backend", _SERVER),
     "no_backend": ErrorRule(503, "overload", _SERVER),
     "buffers_full": ErrorRule(503, "overload", _SERVER),
+    "out_of_sockets": ErrorRule(503, "overload", _SERVER),
     "too_many_connections": ErrorRule(503, "overload", _SERVER),
     "shutting_down": ErrorRule(503, "overload", _SERVER),
     "connect_timeout": ErrorRule(504, "backend", _SERVER),
@@ -68,3 +69,7 @@ class GatewayError(Exception):
 
     def __repr__(self) -> str:
         return f"<GatewayError {self.kind} {self.rule.status}: {self.message}>"
+
+
+class ClientGone(Exception):
+    """The client closed its connection; there is nobody to answer."""

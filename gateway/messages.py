@@ -108,3 +108,83 @@ class AttemptTrace:
         self.outcome: Outcome | None = None
         self.error: str | None = None
         self.ended_s = 0.0  # seconds from the attempt's start to its end
+
+
+class Request:
+    """A client's request as the gateway understood it; its body may still be arriving.
+
+    `parts` are the fields to forward, flat: name, b": ", value, CRLF, name, … `target` is the origin form
+    and is forwarded byte for byte; `path` is its part before `?`, as text.
+    """
+
+    __slots__ = (
+        "body",
+        "chunked",
+        "claims",
+        "complete",
+        "content_length",
+        "content_type",
+        "expects_continue",
+        "host",
+        "keep_alive",
+        "max_forwards",
+        "method",
+        "minor",
+        "parts",
+        "path",
+        "received",
+        "request_id",
+        "started",
+        "target",
+        "traceparent",
+        "websocket",
+    )
+
+    def __init__(self, started: float) -> None:
+        self.started = started  # clock.now() when its head was complete
+        self.method = ""
+        self.target = b""
+        self.path = ""
+        self.minor = 1
+        self.host = b""
+        self.parts: list[bytes] = []
+        self.content_type = b""
+        self.content_length: int | None = None
+        self.chunked = False
+        self.keep_alive = True
+        self.expects_continue = False
+        self.websocket = False
+        self.max_forwards: int | None = None
+        self.request_id = ""
+        self.claims: dict[bytes, bytes] | None = None  # X-Forwarded-* as received, lower-case names
+        self.traceparent = b""
+        self.body: list[bytes] = []  # pieces held; empty again once they were streamed on
+        self.received = 0
+        self.complete = False  # the whole body has arrived
+
+    def __repr__(self) -> str:
+        return (
+            f"<Request {self.method} {self.path} {self.received} bytes{'' if self.complete else ' so far'}>"
+        )
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Values of the forwarded field `name` (lower case), in order."""
+        parts = self.parts
+        return [parts[i + 2] for i in range(0, len(parts), 4) if parts[i].lower() == name]
+
+
+class ResponseHead:
+    """A backend's response head; `parts` as in `Request`."""
+
+    __slots__ = ("content_length", "has_body", "has_date", "parts", "retry_after", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.parts: list[bytes] = []
+        self.content_length: int | None = None
+        self.has_body = True
+        self.has_date = False
+        self.retry_after = b""
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status}>"

@@ -1,0 +1,221 @@
+"""What did the backend answer? Reads one response strictly and counts what it must not hold; knows no sockets."""
+
+from collections.abc import Callable
+
+import httptools
+
+from gateway.errors import GatewayError
+from gateway.http.headers import RESPONSE_FIELDS, Field, FieldTable, list_tokens, parse_length, without_named
+from gateway.messages import ResponseHead
+
+MAX_HEAD = 64 * 1024
+MAX_FIELDS = 100
+MAX_INTERIM = 16
+
+_FORWARD = Field.FORWARD
+_FIELDS = FieldTable(RESPONSE_FIELDS)
+
+
+class ResponseReader:
+    """Turns a backend connection's bytes into one response after another.
+
+    After `begin(method)`: `feed(data)` reads on; `head` is set once the final head is whole, `pieces`
+    collects body bytes until somebody takes them, `complete` tells that the message has ended, `reusable`
+    whether the connection may carry another one. `interim` holds 1xx heads to pass on. `switched` tells
+    that the backend answered 101; `rest` are the bytes behind it. Raises GatewayError("bad_response").
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_fields",
+        "_head_bytes",
+        "_interims",
+        "_named",
+        "_parser",
+        "_problem",
+        "_surplus",
+        "_wants_upgrade",
+        "_without_body",
+        "_work",
+        "complete",
+        "head",
+        "interim",
+        "pieces",
+        "rest",
+        "reusable",
+        "switched",
+        "until_close",
+    )
+
+    def __init__(self) -> None:
+        self._parser: httptools.HttpResponseParser | None = None
+        self.begin("GET", False)
+
+    def begin(self, method: str, wants_upgrade: bool) -> None:
+        """Get ready for the answer to a request of `method`."""
+        self._work = ResponseHead()
+        self._named: list[bytes] | None = None
+        self._chunked = False
+        self._head_bytes = 0
+        self._fields = 0
+        self._interims = 0
+        self._problem: str | None = None
+        self._without_body = method == "HEAD"
+        self._wants_upgrade = wants_upgrade
+        self._surplus = False
+        self.head: ResponseHead | None = None
+        self.interim: list[ResponseHead] | None = None
+        self.pieces: list[bytes] = []
+        self.complete = False
+        self.reusable = False
+        self.until_close = False
+        self.switched = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpResponseParser(self)
+        if self.head is None:
+            self._head_bytes += len(data)
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgraded(data[int(upgrade.args[0]) :])
+        except httptools.HttpParserError as error:
+            self.reusable = False
+            if not self.complete and self._problem is None:
+                self._problem = f"it is malformed ({error})"
+        if self._problem is not None:
+            raise GatewayError("bad_response", f"The backend's answer cannot be used: {self._problem}.")
+        if self.head is None and self._head_bytes > MAX_HEAD:
+            raise GatewayError("bad_response", "The backend's answer cannot be used: its head is too large.")
+
+    def feed_eof(self) -> bool:
+        """The backend closed its side in order; whether that ends the message as it should."""
+        self.reusable = False
+        if self.until_close and not self.complete:
+            self.complete = True
+        return self.complete
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        if self.head is not None:
+            self._surplus = True
+            self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head is not None:
+            return  # a trailer: dropped, see docs
+        self._fields += 1
+        field = _FIELDS.known.get(name)
+        if field is None:
+            field = _FIELDS.learn(name)
+        if field is _FORWARD:
+            self._work.parts += (name, b": ", value, b"\r\n")
+        elif field is not Field.DROP and (note := _NOTES.get(field)) is not None:
+            note(self, name, value)
+
+    def on_headers_complete(self) -> None:
+        work, parser = self._work, self._parser
+        if parser is None or self.head is not None:
+            return
+        work.status = status = parser.get_status_code()
+        if self._fields > MAX_FIELDS:
+            self._problem = "it has too many header fields"
+        elif status < 200:
+            self._interim(work)
+        elif status > 599 or not parser.get_http_version().startswith("1."):
+            self._problem = "its status line is not HTTP/1.x with a status from 100 to 599"
+        else:
+            self._final(work, parser)
+
+    def on_body(self, body: bytes) -> None:
+        if self.complete:
+            self._surplus = True  # bytes behind an answer that has none
+            self.reusable = False
+        else:
+            self.pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.head is not None and not self._surplus:
+            self.complete = True
+
+    # Fields with a meaning here.
+
+    def _note_forwarded(self, name: bytes, value: bytes) -> None:
+        self._work.parts += (name, b": ", value, b"\r\n")
+
+    def _note_date(self, name: bytes, value: bytes) -> None:
+        self._work.has_date = True
+        self._note_forwarded(name, value)
+
+    def _note_retry_after(self, name: bytes, value: bytes) -> None:
+        self._work.retry_after = value
+        self._note_forwarded(name, value)
+
+    def _note_length(self, name: bytes, value: bytes) -> None:
+        try:
+            self._work.content_length = parse_length(value.strip(b" \t"))
+        except ValueError:
+            self._problem = "its Content-Length is malformed"
+
+    def _note_coding(self, name: bytes, value: bytes) -> None:
+        if self._chunked or value.strip(b" \t").lower() != b"chunked":
+            self._problem = "its Transfer-Encoding is not 'chunked'"
+        self._chunked = True
+
+    def _note_connection(self, name: bytes, value: bytes) -> None:
+        self._named = [*(self._named or ()), value]
+
+    def _interim(self, work: ResponseHead) -> None:
+        self._interims += 1
+        if work.status == 101:
+            if not self._wants_upgrade:
+                self._problem = "it switches protocols unasked"
+            else:
+                self.switched = True
+                self.head = work
+            return
+        if self._interims > MAX_INTERIM:
+            self._problem = "it sends too many interim answers"
+        elif work.status != 100:  # a 100 was not asked for: the gateway answers Expect itself
+            self.interim = [*(self.interim or ()), work]
+        self._work = ResponseHead()
+        self._named = None
+        self._fields = 0
+
+    def _final(self, work: ResponseHead, parser: httptools.HttpResponseParser) -> None:
+        if self._named is not None:
+            named = list_tokens(self._named) - {b"close", b"keep-alive", b"upgrade"}
+            if named:
+                work.parts = without_named(work.parts, named)
+        status = work.status
+        self.head = work
+        self.reusable = not self._wants_upgrade and parser.should_keep_alive()
+        if self._without_body or status in (204, 304):
+            work.has_body = False
+            if self._without_body:  # llhttp cannot know: it waits for a body that does not come
+                self._parser = None
+                self.complete = True
+        elif not self._chunked and work.content_length is None:
+            self.until_close = True
+            self.reusable = False
+
+    def _upgraded(self, rest: bytes) -> None:
+        if self.switched:
+            self.rest = rest
+            self.complete = False
+        elif self.head is None:
+            self._problem = "it switches protocols unasked"
+
+
+_NOTES: dict[Field, Callable[[ResponseReader, bytes, bytes], None]] = {
+    Field.CONNECTION: ResponseReader._note_connection,
+    Field.CONTENT_LENGTH: ResponseReader._note_length,
+    Field.TRANSFER_ENCODING: ResponseReader._note_coding,
+    Field.CONTENT_TYPE: ResponseReader._note_forwarded,
+    Field.RETRY_AFTER: ResponseReader._note_retry_after,
+    Field.DATE: ResponseReader._note_date,
+}

@@ -1,0 +1,71 @@
+"""What does the body say about where it wants to go? Its model, and whether a stream is asked for.
+
+Pure. JSON is decoded by msgspec into three members, the rest is checked and skipped; multipart forms
+(OpenAI's audio and image endpoints) are searched for their short text parts `model` and `stream`.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+MAX_MODEL = 256  # characters of a model name that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFacts:
+    """What a body says; `model` None when it names none, `readable` False when it is not what its type claims."""
+
+    model: str | None = None
+    stream: bool = False
+    readable: bool = True
+
+
+class _Members(msgspec.Struct):
+    model: Any = None
+    stream: Any = None
+
+
+_decode = msgspec.json.Decoder(_Members).decode
+_NOTHING = BodyFacts()
+_UNREADABLE = BodyFacts(readable=False)
+_PART = re.compile(rb'name="?(model|stream)"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{0,256})\r\n--')
+
+
+def read_body(body: bytes, content_type: bytes) -> BodyFacts:
+    """The facts in `body`; never raises: a body that cannot be read says nothing."""
+    if not body:
+        return _NOTHING
+    if content_type[:19].lower() == b"multipart/form-data":
+        return _read_form(body)
+    if body.lstrip()[:1] != b"{":
+        return _NOTHING
+    try:
+        members = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _UNREADABLE
+    model = members.model
+    return BodyFacts(model[:MAX_MODEL] if isinstance(model, str) else None, members.stream is True)
+
+
+def _read_form(body: bytes) -> BodyFacts:
+    found = {part[1]: part[2] for part in _PART.finditer(body)}
+    model = found.get(b"model")
+    return BodyFacts(
+        model.decode("utf-8", "replace") if model else None,
+        found.get(b"stream", b"").strip().lower() == b"true",
+    )
+
+
+def replace_model(body: bytes, model: str) -> bytes:
+    """`body`, a JSON object, with its member `model` replaced; every other member keeps its exact bytes.
+
+    A body that is no JSON object is returned as it is.
+    """
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    members["model"] = msgspec.Raw(msgspec.json.encode(model))
+    return msgspec.json.encode(members)
