@@ -86,6 +86,8 @@ def connect_backend(
     return BackendConnections(
         backend.name,
         (backend.host, backend.port),
+        authority=backend.authority,
+        prefix=backend.prefix,
         tls=tls,
         idle_s=settings.idle,
         max_idle=settings.max_idle,

@@ -21,6 +21,7 @@ from gateway.ports import Client, Connections, Observer, Upstream
 
 now = clock.now
 
+#: How an error of the gateway's own counts for the backend; kinds not listed say nothing about it.
 _OUTCOMES: dict[str, Outcome] = {
     "connect_error": Outcome.CONNECT_ERROR,
     "connect_timeout": Outcome.CONNECT_ERROR,
@@ -55,7 +56,28 @@ class Lane:
 class Forward:
     """One exchange with the backends of one pool; `run` answers the client or raises what to answer."""
 
-    __slots__ = ("client", "lane", "record", "request", "tail", "target", "total_at")
+    __slots__ = (
+        "_connection",
+        "_lease",
+        "_outcome",
+        "_retry_after_s",
+        "_sent",
+        "_trace",
+        "_tried",
+        "client",
+        "lane",
+        "record",
+        "request",
+        "tail",
+        "target",
+        "total_at",
+    )
+
+    _connection: Upstream | None
+    _lease: Lease
+    _outcome: Outcome
+    _retry_after_s: float | None
+    _sent: bool
 
     def __init__(
         self, lane: Lane, client: Client, request: Request, record: Exchange, target: bytes, tail: bytes
@@ -67,6 +89,8 @@ class Forward:
         self.target = target
         self.tail = tail
         self.total_at = request.started + lane.total_s
+        self._tried: tuple[str, ...] = ()
+        self._trace: AttemptTrace | None = None
 
     async def run(self) -> None:
         """Try backends until one has answered the client.
@@ -74,241 +98,156 @@ class Forward:
         Raises GatewayError: no_backend (nothing was tried), or what the last attempt failed with.
         """
         lane, record = self.lane, self.record
-        pool, sends = lane.pool, 0
-        tried: tuple[str, ...] = ()
-        started = now()
-        lane.budget.deposit(started)
+        pool, sends, at = lane.pool, 0, now()
+        lane.budget.deposit(at)
         record.pool = pool.name
-        explain = lane.observer.wants_decision(started)
+        explain = lane.observer.wants_decision(at)
         while True:
-            trace = self._trace(started, tried) if explain else None
-            lease = pool.acquire(started, tried, allow_tried=True)
+            if explain:
+                self._explain(at)
+            self._lease = lease = pool.acquire(at, self._tried, True)
             record.backend = lease.backend.name
             record.attempts += 1
-            attempt = Attempt(self, lease, trace)
-            failed = await attempt.run(sends + 1)
-            if failed is None:
-                if tried:
+            pause = await self._attempt(sends + 1, at)
+            if pause is None:
+                if self._tried:
                     pool.retries["success"] += 1
                 return
-            sends += attempt.sent
-            tried = (*tried, lease.backend.name)
-            started = now()
+            sends += self._sent
+            self._tried = (*self._tried, lease.backend.name)
+            if pause:
+                await wait_until(self.client, now() + pause)
+            at = now()
 
-    def _trace(self, at: float, tried: tuple[str, ...]) -> AttemptTrace:
-        pool = self.lane.pool
-        trace = AttemptTrace(pool.name, pool.policy_name, "", *pool.explain(at, tried))
-        if self.record.decision is None:
-            self.record.decision = []
-        self.record.decision.append(trace)
-        return trace
-
-    def again(
-        self, problem: str | int, attempt: int, sent: bool, tried: str, retry_after_s: float | None
-    ) -> float | None:
-        """Seconds to wait before another attempt after `problem` (kind or status); None: there must be none."""
-        lane, request = self.lane, self.request
-        pool = lane.pool
-        failure = Failure(
-            cause=cause_of(problem),
-            # A send that never left is no send: a refused connect may try every backend there is.
-            attempt=attempt if sent else 0,
-            method=request.method,
-            nothing_sent=not sent,
-            body_held=request.complete and (not request.received or bool(request.body)),
-            replayable=lane.replayable,
-            downstream_started=self.client.replying,
-        )
-        if not decide(lane.retry, failure):
-            return None
-        at = now()
-        others = any(backend.name != tried for backend in pool.candidates(at))
-        if not sent and not others:
-            return None
-        pause = pause_s(lane.retry, attempt, not others, lane.rng, retry_after_s)
-        if pause is None or at + pause >= self.total_at:
-            return None
-        if not lane.budget.withdraw(at):
-            pool.retries["no_budget"] += 1
-            return None
-        pool.retries["tried"] += 1
-        return pause
-
-
-class Attempt:
-    """One send to one backend; owns the lease and the connection until it ends."""
-
-    __slots__ = (
-        "_connection",
-        "_forward",
-        "_lease",
-        "_outcome",
-        "_retry_after_s",
-        "_sent_at",
-        "_trace",
-        "sent",
-    )
-
-    def __init__(self, forward: Forward, lease: Lease, trace: AttemptTrace | None) -> None:
-        self._forward = forward
-        self._lease = lease
-        self._trace = trace
-        self._connection: Upstream | None = None
-        self._outcome = Outcome.CANCELLED
-        self._retry_after_s: float | None = None
-        self._sent_at = 0.0
-        self.sent = False
-
-    async def run(self, number: int) -> bool | None:
-        """Send and relay the answer. None: the client has its reply. True: failed, another attempt may be made.
+    async def _attempt(self, number: int, at: float) -> float | None:
+        """Send and relay the answer. None: the client has its reply; else seconds to wait before another attempt.
 
         Raises GatewayError when it failed and must not be tried again.
         """
-        forward, reuse = self._forward, False
-        pause = 0.0
+        self._connection = None
+        self._outcome = Outcome.CANCELLED
+        self._retry_after_s = None
+        self._sent = False
+        reuse = False
         try:
-            head = await self._exchange()
-            wait = self._judge(head, number)
-            if wait is None:
+            head = await self._exchange(at)
+            pause = self._judge(head, number)
+            if pause is None:
                 await self._relay(head)
-                reuse = True
-                return None
-            pause, reuse = wait, True
+            reuse = True
         except GatewayError as error:
             self._outcome = _OUTCOMES.get(error.kind, Outcome.CANCELLED)
             if self._trace is not None:
                 self._trace.error = error.kind
-            again = forward.again(error.kind, number, self.sent, self._lease.backend.name, None)
-            if again is None:
+            pause = self._again(error.kind, number)
+            if pause is None:
                 raise
-            pause = again
         finally:
             self._end(reuse)
-        if pause:
-            await wait_until(forward.client, now() + pause)
-        return True
+        return pause
 
-    def _end(self, reuse: bool) -> None:
-        at = now()
-        self._lease.close(self._outcome, at, self._retry_after_s)
-        if self._connection is not None:
-            self._connection.release(reuse)
-            if not self._forward.request.complete:
-                self._forward.client.end_upload()
-        trace = self._trace
-        if trace is not None:
-            trace.backend = self._lease.backend.name
-            trace.outcome = self._outcome
-            trace.ended_s = at - self._lease.started
-
-    async def _exchange(self) -> ResponseHead:
+    async def _exchange(self, at: float) -> ResponseHead:
         """Connect, send, wait for the head; a reused connection that had died is replaced once, unseen."""
-        forward = self._forward
         connections: Connections = self._lease.backend.connections
         connection = connections.take()
         if connection is not None:
-            self._send(connection)
+            self._send(connections, connection, at)
             try:
                 return await self._head(connection)
             except GatewayError as error:
-                if error.kind != "reset" or not self._stale(connection):
+                if error.kind != "reset" or connection.touched >= at or not self._may_repeat():
                     raise
-                connection.release(reuse=False)
-                self._connection = None
-                self.sent = False
+            # The backend closed an idle connection at the moment of its reuse: no failure of the backend.
+            connection.release(False)
+            self._connection = None
+            self._sent = False
         connection = await self._dial(connections)
-        self._send(connection)
+        self._send(connections, connection, now())
         return await self._head(connection)
 
-    def _stale(self, connection: Upstream) -> bool:
-        """Whether a reused connection died before one byte of answer, and the request can be sent again."""
-        request, forward = self._forward.request, self._forward
-        return (
-            connection.touched < self._sent_at
-            and request.complete
-            and (not request.received or bool(request.body))
-            and (forward.lane.replayable or request.method in ("GET", "HEAD", "OPTIONS"))
-        )
+    def _may_repeat(self) -> bool:
+        """Whether the request can be sent again after it may have been received."""
+        request = self.request
+        held = request.complete and (not request.received or bool(request.body))
+        return held and (self.lane.replayable or request.head.method in ("GET", "HEAD", "OPTIONS"))
 
     async def _dial(self, connections: Connections) -> Upstream:
-        client, connect_s = self._forward.client, self._forward.lane.connect_s
-        until = now() + connect_s
+        client, at = self.client, now()
+        until = at + self.lane.connect_s
         dialing = connections.connect(client.wake)
         try:
             while dialing.connection is None:
                 if dialing.error is not None:
                     raise dialing.error
-                if now() >= until:
+                if at >= until:
                     raise GatewayError("connect_timeout", "The backend did not accept a connection in time.")
-                await client.pause(until)
+                at = await client.pause(at, until)
         except (GatewayError, ClientGone):
             dialing.give_up()
             raise
         return dialing.connection
 
-    def _send(self, connection: Upstream) -> None:
-        forward, backend = self._forward, self._lease.backend
-        request = forward.request
+    def _send(self, connections: Connections, connection: Upstream, at: float) -> None:
+        request, client = self.request, self.client
+        head = request.head
         self._connection = connection
-        self._sent_at = forward.record.sent = now()
+        self._sent = True
+        self.record.sent = at
         connection.send(
-            b"%b %b%b HTTP/1.1\r\nHost: %b\r\n%b"
-            % (
-                request.method.encode(),
-                backend.prefix.encode(),
-                forward.target,
-                backend.authority,
-                forward.tail,
-            ),
+            b"%b %b%b%b%b"
+            % (head.method.encode(), connections.prefix, self.target, connections.host_line, self.tail),
             request.body if request.complete else [],
-            request.method,
-            request.websocket,
-            forward.client.wake,
+            head.method == "HEAD",
+            head.websocket,
+            client.wake,
         )
-        self.sent = True
         if not request.complete:
-            connection.begin_upload(request.chunked, forward.client.on_upload_room)
-            if request.expects_continue:
-                forward.client.say_continue(request)
-            forward.client.upload_to(connection, request)
+            connection.begin_upload(head.chunked, client.on_upload_room)
+            client.say_continue(request)
+            client.upload_to(connection, request)
 
     async def _head(self, connection: Upstream) -> ResponseHead:
         """Wait until the answer has a head and something behind it: a body byte, its end, or a switch."""
-        forward = self._forward
-        client, request = forward.client, forward.request
-        first_byte_s = forward.lane.first_byte_s
-        progress, received = self._sent_at, request.received
-        while (head := connection.answered) is None:
+        client, request, lane, at = self.client, self.request, self.lane, self.record.sent
+        until, received = at + lane.first_byte_s, request.received
+        while (head := connection.answered()) is None:
             if connection.error is not None:
                 raise connection.error
             if client.refused is not None:
                 raise client.refused
-            if connection.reader.interim:
+            if connection.reader.interim is not None:
                 self._pass_interim(connection)
-            at = now()
-            if request.received != received:
-                progress, received = at, request.received
-            stalled = not request.complete and connection.writable
-            until = progress + (forward.lane.body_timeout_s if stalled else first_byte_s)
+            if not request.complete or request.received != received:
+                if request.received != received:
+                    received, until = request.received, at + lane.first_byte_s
+                if (
+                    not request.complete
+                    and connection.writable
+                    and at >= until - lane.first_byte_s + lane.body_timeout_s
+                ):
+                    raise GatewayError("body_timeout", "The request body stalled.", close=True)
             if at >= until:
-                raise _BODY_STALLED() if stalled else _no_first_byte()
-            if at >= forward.total_at:
+                raise GatewayError("first_byte_timeout", "The backend did not begin to answer in time.")
+            if at >= self.total_at:
                 raise _over_time()
-            await client.pause(min(until, forward.total_at))
-        forward.record.first_byte = now()
+            wait = min(until, self.total_at)
+            if not request.complete:
+                wait = min(wait, at + lane.body_timeout_s)
+            at = await client.pause(at, wait)
+        self.record.first_byte = at
         return head
 
     def _pass_interim(self, connection: Upstream) -> None:
         heads, connection.reader.interim = connection.reader.interim or (), None
-        if self._forward.request.minor:
+        if self.request.head.minor:
             for head in heads:
-                self._forward.client.write_interim(status_line(head.status) + b"".join(head.parts) + b"\r\n")
+                self.client.write_interim(status_line(head.status) + head.fields + b"\r\n")
 
     def _judge(self, head: ResponseHead, number: int) -> float | None:
         """What the status says of the backend; seconds to wait before another attempt, None to relay it."""
         status = head.status
         if status < 400:
-            self._lease.first_body_byte(self._forward.record.first_byte)
+            self._lease.first_body_byte(self.record.first_byte)
             self._outcome = Outcome.OK
             return None
         if head.retry_after.isdigit() and len(head.retry_after) < 9:
@@ -317,37 +256,60 @@ class Attempt:
             self._outcome = Outcome.OVERLOADED
         else:
             self._outcome = Outcome.SERVER_ERROR if status >= 500 else Outcome.CLIENT_ERROR
-        if status not in (429, 502, 503, 504):
+        return self._again(status, number)
+
+    def _again(self, problem: str | int, number: int) -> float | None:
+        """Seconds to wait before another attempt after `problem` (kind or status); None: there must be none."""
+        lane, request = self.lane, self.request
+        pool, here = lane.pool, self._lease.backend.name
+        failure = Failure(
+            cause=cause_of(problem),
+            # A send that never left is no send: a refused connect may try every other backend there is.
+            attempt=number if self._sent else 0,
+            method=request.head.method,
+            nothing_sent=not self._sent,
+            body_held=request.complete and (not request.received or bool(request.body)),
+            replayable=lane.replayable,
+            downstream_started=self.client.replying,
+        )
+        if not decide(lane.retry, failure):
             return None
-        return self._forward.again(status, number, True, self._lease.backend.name, self._retry_after_s)
+        at = now()
+        others = any(b.name != here and b.name not in self._tried for b in pool.candidates(at))
+        if not self._sent and not others:
+            return None
+        pause = pause_s(lane.retry, number, not others, lane.rng, self._retry_after_s)
+        if pause is None or at + pause >= self.total_at:
+            return None
+        if not lane.budget.withdraw(at):
+            pool.retries["no_budget"] += 1
+            return None
+        pool.retries["tried"] += 1
+        return pause
 
     async def _relay(self, head: ResponseHead) -> None:
         """Give the client the answer; from here on nothing can be taken back."""
         outcome, self._outcome = self._outcome, Outcome.CANCELLED
-        forward, connection = self._forward, self._connection
+        client, connection = self.client, self._connection
         assert connection is not None
-        client = forward.client
-        forward.record.status = head.status
-        if connection.reader.switched:
-            await self._tunnel(head, connection)
+        reader = connection.reader
+        self.record.status = head.status
+        fields = self._fields(head)
+        if reader.switched:
+            await self._tunnel(fields, connection)
             self._outcome = Outcome.OK
             return
-        client.begin_reply(
-            forward.request,
-            head.status,
-            self._fields(head),
-            head.content_length if head.status != 204 else None,
-            head.has_body,
-        )
+        length = None if head.status == 204 else reader.content_length
+        client.begin_reply(self.request, head.status, fields, length, head.has_body)
         connection.stream_to(client)
-        if not connection.reader.complete:
+        if not reader.complete:
             client.relay_from(connection)
             try:
                 await self._body(connection)
             except GatewayError as error:
                 client.cut_reply()
                 self._outcome = _OUTCOMES.get(error.kind, Outcome.CANCELLED)
-                forward.record.error = error.kind
+                self.record.error = error.kind
                 if self._trace is not None:
                     self._trace.error = error.kind
                 return
@@ -355,93 +317,110 @@ class Attempt:
         self._outcome = outcome
 
     async def _body(self, connection: Upstream) -> None:
-        forward = self._forward
-        client, idle_s = forward.client, forward.lane.idle_s
+        client, lane, at = self.client, self.lane, now()
         while not connection.reader.complete:
             if connection.error is not None:
                 raise connection.error
             if client.refused is not None:
                 raise client.refused
-            at = now()
-            if at >= forward.total_at:
+            if at >= self.total_at:
                 raise _over_time()
             if client.writable:
-                until = connection.touched + idle_s
+                until = connection.touched + lane.idle_s
                 if at >= until:
                     raise GatewayError("idle_timeout", "The backend stopped in the middle of its answer.")
             else:
-                until = at + forward.lane.body_timeout_s
-            await client.pause(min(until, forward.total_at))
-            if not client.writable and now() >= until and client.stalled():
-                raise GatewayError("client_closed", "The client takes nothing of the answer.")
+                until = client.stalled_at + lane.body_timeout_s
+                if at >= until and client.stalled(at):
+                    raise GatewayError("client_closed", "The client takes nothing of the answer.")
+                until = client.stalled_at + lane.body_timeout_s
+            at = await client.pause(at, min(until, self.total_at))
 
-    def _fields(self, head: ResponseHead) -> list[bytes]:
-        record, backend = self._forward.record, self._lease.backend
-        waited = record.first_byte - self._sent_at
-        own = record.first_byte - record.started - self._forward.client.waited_s
-        fields = head.parts
-        fields.append(
-            b"X-Request-ID: %b\r\nX-Gateway-Backend: %b\r\nServer-Timing: gateway;dur=%.2f, backend;dur=%.2f\r\nVia: 1.1 gateway\r\n"
-            % (record.request_id.encode(), backend.name.encode(), max(own, 0.0) * 1e3, waited * 1e3)
+    def _fields(self, head: ResponseHead) -> bytes:
+        record, connections = self.record, self._lease.backend.connections
+        waited = record.first_byte - record.sent
+        own = record.first_byte - record.started - self.client.waited_s
+        return (
+            b"%b%bX-Request-ID: %b\r\n%bServer-Timing: gateway;dur=%.2f, backend;dur=%.2f\r\nVia: 1.1 gateway\r\n"
+            % (
+                head.fields,
+                b"" if head.has_date else self.lane.date.line(clock.wall()),
+                record.request_id.encode(),
+                connections.label_line,
+                own * 1e3 if own > 0.0 else 0.0,
+                waited * 1e3,
+            )
         )
-        if not head.has_date:
-            fields.append(self._forward.lane.date.line(clock.wall()))
-        return fields
 
-    async def _tunnel(self, head: ResponseHead, connection: Upstream) -> None:
+    async def _tunnel(self, fields: bytes, connection: Upstream) -> None:
         """The backend switched to WebSocket: bytes pass both ways until one side ends; never pooled again."""
-        forward = self._forward
-        client = forward.client
-        forward.record.upgraded = True
-        fields = self._fields(head)
+        client, at = self.client, now()
+        self.record.upgraded = True
         client.replying = True
-        client.write_interim(status_line(101) + b"".join(fields) + _UPGRADE + b"\r\n")
+        client.write_interim(status_line(101) + fields + _UPGRADE + b"\r\n")
         client.relay_from(connection)
         connection.begin_upload(False, client.on_upload_room)
         connection.tunnel_to(client)
         client.tunnel_to(connection)
-        idle_s = forward.lane.total_s
-        while not client.lost and connection.error is None:
-            until = connection.touched + idle_s
-            if now() >= until:
-                break
+        while connection.error is None and at < (until := connection.touched + self.lane.total_s):
             try:
-                await client.pause(until)
+                at = await client.pause(at, until)
             except ClientGone:
-                break
+                return
+
+    def _end(self, reuse: bool) -> None:
+        at = now()
+        self.record.ended = at
+        self._lease.close(self._outcome, at, self._retry_after_s)
+        connection = self._connection
+        if connection is not None:
+            connection.release(reuse)
+            if not self.request.complete:
+                self.client.end_upload()
+        trace = self._trace
+        if trace is not None:
+            trace.backend = self._lease.backend.name
+            trace.outcome = self._outcome
+            trace.ended_s = at - self._lease.started
+
+    def _explain(self, at: float) -> None:
+        pool = self.lane.pool
+        self._trace = AttemptTrace(pool.name, pool.policy_name, "", *pool.explain(at, self._tried))
+        if self.record.decision is None:
+            self.record.decision = []
+        self.record.decision.append(self._trace)
 
 
 async def wait_until(client: Client, until: float) -> None:
-    while now() < until:
-        await client.pause(until)
+    at = now()
+    while at < until:
+        at = await client.pause(at, until)
 
 
 def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:
     """The forwarded head behind its Host line: the client's fields, ours, the framing, the empty line."""
-    parts = [*request.parts, b"X-Request-ID: ", request_id.encode(), b"\r\n", forwarding]
-    if request.websocket:
-        parts.append(_UPGRADE)
+    head = request.head
     if request.complete:
-        if request.received or request.content_length is not None or request.method in _BODY_METHODS:
-            parts.append(b"Content-Length: %d\r\n" % sum(map(len, request.body)))
+        size = sum(map(len, request.body))
+        if size or request.content_length is not None or head.method in _BODY_METHODS:
+            framing = b"Content-Length: %d\r\n" % size
+        else:
+            framing = b""
     elif request.content_length is not None:
-        parts.append(b"Content-Length: %d\r\n" % request.content_length)
+        framing = b"Content-Length: %d\r\n" % request.content_length
     else:
-        parts.append(b"Transfer-Encoding: chunked\r\n")
-    parts.append(b"Via: 1.1 gateway\r\n\r\n")
-    return b"".join(parts)
+        framing = b"Transfer-Encoding: chunked\r\n"
+    return b"%bX-Request-ID: %b\r\n%b%b%bVia: 1.1 gateway\r\n\r\n" % (
+        head.fields,
+        request_id.encode(),
+        forwarding,
+        _UPGRADE if head.websocket else b"",
+        framing,
+    )
 
 
 def retry_after_line(seconds: float) -> bytes:
     return b"Retry-After: %d\r\n" % max(1, ceil(min(seconds, 3600.0) if seconds != inf else 3600.0))
-
-
-def _BODY_STALLED() -> GatewayError:
-    return GatewayError("body_timeout", "The request body stalled.", close=True)
-
-
-def _no_first_byte() -> GatewayError:
-    return GatewayError("first_byte_timeout", "The backend did not begin to answer in time.")
 
 
 def _over_time() -> GatewayError:

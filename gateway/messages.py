@@ -30,32 +30,25 @@ class Exchange:
     Times are `clock.now()` seconds, 0.0 while the moment has not come; sizes are body bytes.
     """
 
-    __slots__ = (
-        "attempts",
-        "backend",
-        "bytes_in",
-        "bytes_out",
-        "client",
-        "decision",
-        "ended",
-        "error",
-        "first_byte",
-        "host",
-        "method",
-        "model",
-        "overhead_s",
-        "path",
-        "pool",
-        "request_id",
-        "route",
-        "sent",
-        "started",
-        "status",
-        "stream",
-        "traceparent",
-        "upgraded",
-        "wall",
-    )
+    # No slots: what is left at its default costs nothing to make, and most is.
+    wall: float = 0.0
+    route: str = ""
+    pool: str = ""
+    backend: str = ""
+    model: str | None = None
+    stream: bool = False
+    upgraded: bool = False
+    traceparent: str = ""
+    status: int = 0
+    error: str | None = None
+    attempts: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    sent: float = 0.0
+    first_byte: float = 0.0
+    ended: float = 0.0
+    overhead_s: float = 0.0
+    decision: "list[AttemptTrace] | None" = None
 
     def __init__(self, method: str, path: str, request_id: str, client: str, started: float) -> None:
         self.method = method
@@ -63,25 +56,6 @@ class Exchange:
         self.request_id = request_id
         self.client = client  # address the socket saw, without port
         self.started = started
-        self.wall = 0.0
-        self.route = ""
-        self.pool = ""
-        self.backend = ""
-        self.model: str | None = None
-        self.stream = False
-        self.upgraded = False
-        self.host = ""
-        self.traceparent = ""
-        self.status = 0
-        self.error: str | None = None
-        self.attempts = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.sent = 0.0
-        self.first_byte = 0.0
-        self.ended = 0.0
-        self.overhead_s = 0.0
-        self.decision: list[AttemptTrace] | None = None
 
     def __repr__(self) -> str:
         return f"<Exchange {self.method} {self.path} {self.status} {self.route}→{self.backend or '-'}>"
@@ -110,62 +84,33 @@ class AttemptTrace:
         self.ended_s = 0.0  # seconds from the attempt's start to its end
 
 
-class Request:
-    """A client's request as the gateway understood it; its body may still be arriving.
+class RequestHead:
+    """A request head as understood: shared by all requests with the same bytes, never changed once made.
 
-    `parts` are the fields to forward, flat: name, b": ", value, CRLF, name, … `target` is the origin form
-    and is forwarded byte for byte; `path` is its part before `?`, as text.
+    `parts` are the fields to forward, flat: name, b": ", value, CRLF, name, … and `fields` the same, joined.
+    `target` is the origin form, forwarded byte for byte; `path` is its part before `?`, as text.
     """
 
-    __slots__ = (
-        "body",
-        "chunked",
-        "claims",
-        "complete",
-        "content_length",
-        "content_type",
-        "expects_continue",
-        "host",
-        "keep_alive",
-        "max_forwards",
-        "method",
-        "minor",
-        "parts",
-        "path",
-        "received",
-        "request_id",
-        "started",
-        "target",
-        "traceparent",
-        "websocket",
-    )
-
-    def __init__(self, started: float) -> None:
-        self.started = started  # clock.now() when its head was complete
-        self.method = ""
-        self.target = b""
-        self.path = ""
-        self.minor = 1
-        self.host = b""
-        self.parts: list[bytes] = []
-        self.content_type = b""
-        self.content_length: int | None = None
-        self.chunked = False
-        self.keep_alive = True
-        self.expects_continue = False
-        self.websocket = False
-        self.max_forwards: int | None = None
-        self.request_id = ""
-        self.claims: dict[bytes, bytes] | None = None  # X-Forwarded-* as received, lower-case names
-        self.traceparent = b""
-        self.body: list[bytes] = []  # pieces held; empty again once they were streamed on
-        self.received = 0
-        self.complete = False  # the whole body has arrived
+    # No slots: what is left at its default costs nothing to make.
+    method: str = ""
+    target: bytes = b""
+    path: str = ""
+    minor: int = 1  # HTTP/1.minor
+    host: bytes = b""
+    parts: tuple[bytes, ...] = ()
+    fields: bytes = b""
+    content_type: bytes = b""
+    chunked: bool = False
+    keep_alive: bool = True
+    expects_continue: bool = False
+    websocket: bool = False
+    max_forwards: int | None = None
+    request_id: str = ""
+    traceparent: str = ""
+    claims: dict[bytes, bytes] | None = None  # X-Forwarded-* as received, lower-case names
 
     def __repr__(self) -> str:
-        return (
-            f"<Request {self.method} {self.path} {self.received} bytes{'' if self.complete else ' so far'}>"
-        )
+        return f"<RequestHead {self.method} {self.path}>"
 
     def values(self, name: bytes) -> list[bytes]:
         """Values of the forwarded field `name` (lower case), in order."""
@@ -173,18 +118,47 @@ class Request:
         return [parts[i + 2] for i in range(0, len(parts), 4) if parts[i].lower() == name]
 
 
+class Request:
+    """A client's request; its body may still be arriving."""
+
+    __slots__ = (
+        "body",
+        "complete",
+        "content_length",
+        "continued",
+        "head",
+        "keep_alive",
+        "received",
+        "started",
+    )
+
+    def __init__(self, head: RequestHead, content_length: int | None, started: float) -> None:
+        self.head = head
+        self.content_length = content_length
+        self.started = started  # clock.now() when its head was complete
+        self.keep_alive = head.keep_alive
+        self.body: list[bytes] = []  # pieces held; empty again once they were streamed on
+        self.received = 0
+        self.complete = False  # the whole body has arrived
+        self.continued = False  # "100 Continue" has been said
+
+    def __repr__(self) -> str:
+        head = self.head
+        return (
+            f"<Request {head.method} {head.path} {self.received} bytes{'' if self.complete else ' so far'}>"
+        )
+
+
 class ResponseHead:
-    """A backend's response head; `parts` as in `Request`."""
+    """A backend's response head; `parts` and `fields` as in `RequestHead`, shared likewise."""
 
-    __slots__ = ("content_length", "has_body", "has_date", "parts", "retry_after", "status")
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.parts: list[bytes] = []
-        self.content_length: int | None = None
-        self.has_body = True
-        self.has_date = False
-        self.retry_after = b""
+    status: int = 0
+    parts: tuple[bytes, ...] = ()
+    fields: bytes = b""
+    has_body: bool = True
+    has_date: bool = False
+    retry_after: bytes = b""
+    keep_alive: bool = True
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status}>"

@@ -1,17 +1,17 @@
 """What does the proxy need of sockets and of whoever keeps count? The protocols it is written against."""
 
-from collections.abc import Callable
-from math import inf
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from gateway.errors import GatewayError
-from gateway.messages import Exchange, Request, ResponseHead
+from gateway.messages import Exchange, Request, RequestHead, ResponseHead
 
 
 class Reader(Protocol):
     """What has arrived of a backend's answer."""
 
     complete: bool
+    content_length: int | None
     head: ResponseHead | None
     interim: list[ResponseHead] | None
     switched: bool
@@ -28,10 +28,14 @@ class Upstream(Protocol):
 
     @property
     def reader(self) -> Reader: ...
-    @property
     def answered(self) -> ResponseHead | None: ...
     def send(
-        self, head: bytes, body: list[bytes], method: str, wants_upgrade: bool, wake: Callable[[], None]
+        self,
+        head: bytes,
+        body: list[bytes],
+        without_body: bool,
+        wants_upgrade: bool,
+        wake: Callable[[], None],
     ) -> None: ...
     def stream_to(self, sink: "Client") -> None: ...
     def write_body(self, data: bytes) -> None: ...
@@ -56,7 +60,11 @@ class Dialing(Protocol):
 
 
 class Connections(Protocol):
-    """The connections to one backend."""
+    """The connections to one backend, and the parts of heads that name it."""
+
+    prefix: bytes
+    host_line: bytes
+    label_line: bytes
 
     def take(self) -> Upstream | None: ...
     def connect(self, wake: Callable[[], None]) -> Dialing: ...
@@ -66,19 +74,21 @@ class Client(Protocol):
     """One client's connection."""
 
     peer: str
-    forwarding: bytes
+    forwarding: tuple[bytes, RequestHead | None]  # the lines about this client, and for which head
     bytes_out: int
     waited_s: float
     closing: bool
     replying: bool
     writable: bool
     lost: bool
+    stalled_at: float
+    wake: Callable[[], None]
+    refused: GatewayError | None
 
-    @property
-    def wake(self) -> Callable[[], None]: ...
-    @property
-    def refused(self) -> GatewayError | None: ...
-    async def pause(self, until: float = inf) -> None: ...
+    def pause(self, at: float, until: float) -> Awaitable[float]:
+        """Wait from `at` for news, at most until `until`; what time it is then. Raises ClientGone."""
+
+    def take_request(self) -> Request | None: ...
     async def next_request(self) -> Request | None: ...
     async def read_body(self, request: Request, limit: int) -> bool: ...
     async def linger(self) -> None: ...
@@ -87,12 +97,12 @@ class Client(Protocol):
     def on_upload_room(self, room: bool) -> None: ...
     def end_upload(self) -> None: ...
     def begin_reply(
-        self, request: Request, status: int, fields: list[bytes], length: int | None, body: bool
+        self, request: Request, status: int, fields: bytes, length: int | None, body: bool
     ) -> None: ...
     def write_interim(self, head: bytes) -> None: ...
     def relay(self, data: bytes) -> None: ...
     def relay_from(self, source: Upstream) -> None: ...
-    def stalled(self) -> bool: ...
+    def stalled(self, at: float) -> bool: ...
     def end_reply(self) -> None: ...
     def cut_reply(self) -> None: ...
     def tunnel_to(self, other: Upstream) -> None: ...

@@ -15,7 +15,8 @@ import msgspec
 from gateway import clock
 from gateway.errors import ClientGone, GatewayError
 from gateway.forward import Forward, Lane, request_tail, retry_after_line
-from gateway.messages import Exchange, Request
+from gateway.http.headers import DateField
+from gateway.messages import Exchange, Request, RequestHead
 from gateway.ports import Client, Observer
 from gateway.routing.body import BodyFacts, read_body, replace_model
 from gateway.routing.routes import Route, Routes, models_answer
@@ -25,6 +26,7 @@ now = clock.now
 _ALLOW = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 _NO_FACTS = BodyFacts()
+_NEVER_OURS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 NO_ROUTE = "-"  # the route label of requests that none took
 
 
@@ -37,9 +39,12 @@ class Paths:
     weights: tuple[float, ...]
     fallbacks: tuple[Lane, ...]
 
+    @property
+    def only(self) -> bool:
+        """Whether there is nothing to draw or to fall back on."""
+        return len(self.lanes) == 1 and not self.fallbacks
+
     def in_order(self, rng: Random) -> Sequence[Lane]:
-        if len(self.lanes) == 1:
-            return self.lanes if not self.fallbacks else self.lanes + self.fallbacks
         drawn = rng.random() * sum(self.weights)
         index = next(
             (i for i, edge in enumerate(accumulate(self.weights)) if drawn < edge), len(self.lanes) - 1
@@ -70,38 +75,54 @@ class Proxy:
         self._trusted = trusted
         self._make_id = make_id
         self._rng = rng
+        self._date = DateField()
+        self._rewrites_models = any(route.rewrite_model is not None for route in routes)
 
     async def serve(self, client: Client) -> None:
         """Serve one connection until it ends; the script of every client connection."""
         try:
             while not client.closing:
-                try:
-                    request = await client.next_request()
-                except GatewayError as error:
-                    request = Request(now())
-                    request.keep_alive = False
-                    await self._exchange(client, request, error)
-                    break
+                request = client.take_request()
                 if request is None:
-                    return
-                await self._exchange(client, request, None)
+                    try:
+                        request = await client.next_request()
+                    except GatewayError as error:
+                        self._refuse(client, error)
+                        break
+                    if request is None:
+                        return
+                await self._exchange(client, request)
             await client.linger()
         except ClientGone:
             return
 
-    async def _exchange(self, client: Client, request: Request, refused: GatewayError | None) -> None:
+    def _refuse(self, client: Client, error: GatewayError) -> None:
+        """Answer a request whose head could not be read, or a connection too many."""
+        request = Request(RequestHead(), None, now())
+        record = Exchange("-", "-", self._make_id(), client.peer, request.started)
+        record.route = NO_ROUTE
+        self._reply_error(client, request, record, error)
+        self._account(client, request, record)
+
+    async def _exchange(self, client: Client, request: Request) -> None:
+        head = request.head
         record = Exchange(
-            request.method or "-",
-            request.path or "-",
-            request.request_id or self._make_id(),
-            client.peer,
-            request.started,
+            head.method, head.path, head.request_id or self._make_id(), client.peer, request.started
         )
         record.route = NO_ROUTE
         try:
-            if refused is not None:
-                raise refused
-            await self._answer(client, request, record)
+            if head.method not in _NEVER_OURS and self._answers_itself(client, request, record):
+                return
+            routes, needs_model = self.routes.candidates(head)
+            facts = await self._hold(client, request, needs_model)
+            route = self.routes.choose(routes, facts.model) if needs_model else routes[0]
+            record.route, record.model, record.stream = route.name, facts.model, facts.stream
+            count = self._observer.route(route.name)
+            count.in_flight += 1
+            try:
+                await self._forward(client, request, record, self.paths[route.name])
+            finally:
+                count.in_flight -= 1
         except GatewayError as error:
             self._reply_error(client, request, record, error)
         except ClientGone:
@@ -111,36 +132,22 @@ class Proxy:
             self._account(client, request, record)
 
     def _account(self, client: Client, request: Request, record: Exchange) -> None:
-        ended = now()
-        record.ended = ended
+        ended = record.ended
+        if not ended:
+            ended = record.ended = now()
         record.bytes_in = request.received
         record.bytes_out = client.bytes_out
-        record.overhead_s = max(0.0, ended - record.started - client.waited_s)
-        if request.traceparent:
-            record.traceparent = request.traceparent[:64].decode("latin-1")
+        overhead_s = ended - record.started - client.waited_s
+        if overhead_s > 0.0:
+            record.overhead_s = overhead_s
+        if request.head.traceparent:
+            record.traceparent = request.head.traceparent
         self._observer.finished(record)
 
-    async def _answer(self, client: Client, request: Request, record: Exchange) -> None:
-        if request.method in ("TRACE", "OPTIONS", "HEAD", "GET") and self._answers_itself(
-            client, request, record
-        ):
-            return
-        candidates = self.routes.candidates(request.method, request.path, request.values)
-        needs_model = candidates[0].model is not None
-        must_hold = needs_model or candidates[0].rewrite_model is not None
-        facts = await self._hold(client, request, must_hold)
-        route = self.routes.choose(candidates, facts.model) if needs_model else candidates[0]
-        record.route, record.model, record.stream = route.name, facts.model, facts.stream
-        count = self._observer.route(route.name)
-        count.in_flight += 1
-        try:
-            await self._forward(client, request, record, self.paths[route.name])
-        finally:
-            count.in_flight -= 1
-
-    async def _hold(self, client: Client, request: Request, must_hold: bool) -> BodyFacts:
+    async def _hold(self, client: Client, request: Request, needs_model: bool) -> BodyFacts:
         """Hold the body as far as the bounds allow and read what it says; 413 and 503 when it must be held."""
         if not request.complete:
+            must_hold = needs_model or self._rewrites_models
             if (request.content_length or 0) > self._max_body:
                 raise GatewayError(
                     "body_too_large",
@@ -149,28 +156,29 @@ class Proxy:
                 )
             whole = await client.read_body(request, self._max_body if must_hold else self._buffer_body)
             if not whole:
-                if must_hold:
-                    raise GatewayError(
-                        "buffers_full",
-                        "No room to hold this body now; try again soon.",
-                        retry_after_s=1.0,
-                        close=True,
-                    )
-                return _NO_FACTS
+                if not must_hold:
+                    return _NO_FACTS
+                raise GatewayError(
+                    "buffers_full",
+                    "No room to hold this body now; try again soon.",
+                    retry_after_s=1.0,
+                    close=True,
+                )
         pieces = request.body
         if not pieces:
             return _NO_FACTS
         if len(pieces) > 1:
             pieces = request.body = [b"".join(pieces)]
-        return read_body(pieces[0], request.content_type)
+        return read_body(pieces[0], request.head.content_type)
 
     async def _forward(self, client: Client, request: Request, record: Exchange, paths: Paths) -> None:
-        route = paths.route
+        route, target = paths.route, request.head.target
         if route.rewrite_model is not None and request.body:
             request.body = [replace_model(request.body[0], route.rewrite_model)]
-        tail = request_tail(request, self._forwarding(client, request), record.request_id)
-        target = request.target if route.rewrite_prefix is None else route.target(request.target)
-        lanes = paths.in_order(self._rng)
+        if route.rewrite_prefix is not None:
+            target = route.target(target)
+        tail = request_tail(request, self._forwarding(client, request.head), record.request_id)
+        lanes = paths.lanes if paths.only else paths.in_order(self._rng)
         for lane in lanes[:-1]:
             try:
                 return await Forward(lane, client, request, record, target, tail).run()
@@ -179,34 +187,35 @@ class Proxy:
                     raise
         await Forward(lanes[-1], client, request, record, target, tail).run()
 
-    def _forwarding(self, client: Client, request: Request) -> bytes:
+    def _forwarding(self, client: Client, head: RequestHead) -> bytes:
         """The X-Forwarded-* lines; what the client claims counts only from a trusted address."""
-        if not client.forwarding:
-            client.forwarding = b"X-Forwarded-For: %b\r\n" % client.peer.encode()
-        if request.claims is None or not self._trusted(client.peer):
-            host = b"X-Forwarded-Host: %b\r\n" % request.host if request.host else b""
-            return client.forwarding + b"X-Forwarded-Proto: http\r\n" + host
-        claims = request.claims
+        claims = head.claims
+        if claims is None or not self._trusted(client.peer):
+            if client.forwarding[1] is not head:
+                host = b"X-Forwarded-Host: %b\r\n" % head.host if head.host else b""
+                lines = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n%b" % (client.peer.encode(), host)
+                client.forwarding = (lines, head)
+            return client.forwarding[0]
         before = claims.get(b"x-forwarded-for")
         addresses = b"%b, %b" % (before, client.peer.encode()) if before else client.peer.encode()
         return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
             addresses,
             claims.get(b"x-forwarded-proto", b"http"),
-            claims.get(b"x-forwarded-host", request.host),
+            claims.get(b"x-forwarded-host", head.host),
         )
 
     def _answers_itself(self, client: Client, request: Request, record: Exchange) -> bool:
         """Answer what no backend is asked: TRACE, OPTIONS *, the last hop of OPTIONS, the models of the pools."""
-        method = request.method
-        if method == "TRACE":
+        head = request.head
+        if head.method == "TRACE":
             raise GatewayError(
                 "method_not_allowed", "TRACE is not answered here.", close=not request.complete
             )
-        if method == "OPTIONS" and (request.path == "*" or request.max_forwards == 0):
+        if head.method == "OPTIONS" and (head.path == "*" or head.max_forwards == 0):
             self._reply(client, request, record, 204, [_ALLOW], b"")
             return True
-        if self.routes.lists_models(method, request.path):
-            answer = models_answer(self.routes.models, request.path)
+        if self.routes.lists_models(head.method, head.path):
+            answer = models_answer(self.routes.models, head.path)
             self._reply(client, request, record, 200, [_JSON], msgspec.json.encode(answer))
             return True
         return False
@@ -246,8 +255,9 @@ class Proxy:
     ) -> None:
         record.status = status
         fields.append(b"X-Request-ID: %b\r\nVia: 1.1 gateway\r\n" % record.request_id.encode())
-        with_body = status != 204 and request.method != "HEAD"
-        client.begin_reply(request, status, fields, None if status == 204 else len(body), with_body)
+        fields.append(self._date.line(clock.wall()))
+        with_body = status != 204 and request.head.method != "HEAD"
+        client.begin_reply(request, status, b"".join(fields), None if status == 204 else len(body), with_body)
         if with_body:
             client.relay(body)
         client.end_reply()

@@ -31,6 +31,10 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """As `service`, for what runs until `close`."""
+        self.service(name, work).set_name(name)
+
     def service(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Keep `work()` running: when it ends or fails it is started again after a growing pause."""
         return self.spawn(name, self._supervise(name, work))

@@ -14,9 +14,11 @@ class BackendView(Protocol):
     @property
     def weight(self) -> float:
         """Effective weight (> 0): the configured one, lowered by slow start."""
+
     @property
     def in_flight(self) -> int:
         """Attempts under way from this gateway."""
+
     def latency_s(self, now: float) -> float | None:
         """Estimated seconds to the first body byte; None when never measured. Reading writes nothing."""
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from gateway import clock
 from gateway.errors import GatewayError
+from gateway.http.memo import HeadMemo
 from gateway.http.response_reader import ResponseReader
 from gateway.messages import ResponseHead
 
@@ -59,7 +60,7 @@ class BackendConnection(asyncio.Protocol):
 
     def __init__(self, pool: "BackendConnections") -> None:
         self._pool = pool
-        self.reader = ResponseReader()
+        self.reader = ResponseReader(pool.heads)
         self.transport: asyncio.Transport | None = None
         self.error: GatewayError | None = None
         self.reused = False
@@ -80,12 +81,17 @@ class BackendConnection(asyncio.Protocol):
     # The exchange, as the script drives it.
 
     def send(
-        self, head: bytes, body: list[bytes], method: str, wants_upgrade: bool, wake: Callable[[], None]
+        self,
+        head: bytes,
+        body: list[bytes],
+        without_body: bool,
+        wants_upgrade: bool,
+        wake: Callable[[], None],
     ) -> None:
         """Send a request; `wake` is called when there is news: head, end, error or room to write."""
         self._wake = wake
-        self.reader.begin(method, wants_upgrade)
-        self.error = None
+        if without_body or wants_upgrade:
+            self.reader.begin(without_body, wants_upgrade)
         if self.transport is None or self.transport.is_closing():
             self.error = GatewayError("reset", "The backend closed the connection.")
             return
@@ -96,7 +102,6 @@ class BackendConnection(asyncio.Protocol):
         else:
             self.transport.writelines([head, *body])
 
-    @property
     def answered(self) -> ResponseHead | None:
         """The response head, once there is something to go on with: a body byte, the end, or a switch."""
         reader = self.reader
@@ -275,12 +280,18 @@ class BackendConnections:
         name: str,
         address: tuple[str, int],
         *,
+        authority: bytes,
+        prefix: str,
         tls: ssl.SSLContext | None,
         idle_s: float,
         max_idle: int,
         spawn: Spawn,
     ) -> None:
         self.name = name
+        self.prefix = prefix.encode()
+        self.host_line = b" HTTP/1.1\r\nHost: %b\r\n" % authority
+        self.label_line = b"X-Gateway-Backend: %b\r\n" % name.encode()
+        self.heads: HeadMemo[ResponseHead] = HeadMemo(64)
         self._address = address
         self._tls = tls
         self._idle_s = idle_s
@@ -317,7 +328,10 @@ class BackendConnections:
                 connection.transport.abort()
             return
         connection.idle_since = now()
-        connection.reader.begin("GET", False)
+        reader = connection.reader
+        reader.begin(False, False)
+        if reader.pieces:  # an answer nobody wanted, because the request went elsewhere
+            reader.pieces = []
         self._idle.append(connection)
         if len(self._idle) > self._max_idle:
             self._close(self._idle.popleft())

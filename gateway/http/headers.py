@@ -6,6 +6,7 @@ hop cannot read them differently (request smuggling needs two readings).
 """
 
 import re
+from collections.abc import Sequence
 from email.utils import formatdate
 from enum import IntEnum
 from http import HTTPStatus
@@ -67,26 +68,6 @@ RESPONSE_FIELDS: dict[bytes, Field] = {
     b"x-gateway-error": Field.DROP,
 }
 
-_LEARNED_MAX = 4096
-
-
-class FieldTable:
-    """Maps a name as written (`Content-Type`) to its `Field`; spellings seen are remembered, bounded."""
-
-    __slots__ = ("_lower", "known")
-
-    def __init__(self, fields: dict[bytes, Field]) -> None:
-        self._lower = fields
-        self.known: dict[bytes, Field] = dict(fields)
-
-    def learn(self, name: bytes) -> Field:
-        """The meaning of a spelling that is not in `known` yet."""
-        field = self._lower.get(name.lower(), Field.FORWARD)
-        if len(self.known) < _LEARNED_MAX:
-            self.known[name] = field
-        return field
-
-
 # RFC 3986 authority without userinfo: reg-name, IPv4 or [IPv6], optional port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -135,18 +116,13 @@ def origin_form(target: bytes) -> tuple[bytes, bytes | None]:
     return (found[2] or b"/") + (found[3] or b""), found[1]
 
 
-def without_named(parts: list[bytes], named: set[bytes]) -> list[bytes]:
+def without_named(parts: Sequence[bytes], named: set[bytes]) -> list[bytes]:
     """`parts` (name, b': ', value, CRLF, name, …) less the fields that Connection names."""
     kept: list[bytes] = []
     for index in range(0, len(parts), 4):
         if parts[index].lower() not in named:
             kept += parts[index : index + 4]
     return kept
-
-
-def values_of(parts: list[bytes], name: bytes) -> list[bytes]:
-    """The values of field `name` (lower case) in `parts` (name, b': ', value, CRLF, name, …)."""
-    return [parts[i + 2] for i in range(0, len(parts), 4) if parts[i].lower() == name]
 
 
 STATUS_LINES: dict[int, bytes] = {

@@ -16,7 +16,6 @@ from gateway.http.chunked import ChunkedReader
 from gateway.http.headers import (
     REQUEST_FIELDS,
     Field,
-    FieldTable,
     list_tokens,
     origin_form,
     parse_length,
@@ -25,14 +24,13 @@ from gateway.http.headers import (
     valid_token,
     without_named,
 )
-from gateway.messages import Request
+from gateway.http.memo import HeadMemo
+from gateway.messages import Request, RequestHead
 
 MAX_FIELDS = 100  # Envoy's bound; haproxy 101, aiohttp 128
 MAX_TARGET = 8 * 1024  # RFC 9112 3 asks for at least 8000
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])\r\n")
-_FORWARD = Field.FORWARD
-_FIELDS = FieldTable(REQUEST_FIELDS)
 _AMBIGUOUS = ("bad_request", "The body's length is ambiguous or malformed.")
 _UNKNOWN_CODING = ("transfer_encoding_not_implemented", "The only transfer coding known is 'chunked'.")
 _EXPECTATION = ("expectation_failed", "The only expectation known is '100-continue'.")
@@ -46,28 +44,28 @@ class RequestReader:
     """
 
     __slots__ = (
+        "_bytes",
         "_chunks",
         "_head",
         "_hosts",
+        "_length",
+        "_memo",
         "_named",
-        "_now",
         "_parser",
+        "_parts",
         "_problem",
         "_request",
         "max_header",
         "rest",
     )
 
-    def __init__(self, max_header: int, now: Callable[[], float]) -> None:
+    def __init__(self, max_header: int, memo: HeadMemo[RequestHead]) -> None:
         self.max_header = max_header
-        self._now = now
+        self._memo = memo
         self._parser: httptools.HttpRequestParser | None = None
         self._request: Request | None = None
         self._chunks: ChunkedReader | None = None
-        self._head = b""
-        self._hosts: list[bytes] = []
-        self._named: list[bytes] | None = None
-        self._problem: tuple[str, str] | None = None
+        self._bytes = b""
         self.rest = b""
 
     @property
@@ -75,8 +73,18 @@ class RequestReader:
         """Whether part of a head has been read."""
         return self._parser is not None
 
-    def feed_head(self, data: bytes) -> Request | None:
+    def feed_head(self, data: bytes, now: float) -> Request | None:
         """Read on in a head; the request once its head is whole, its body as far as it came with it."""
+        if self._parser is None:
+            end = data.find(b"\r\n\r\n") + 4
+            if 4 <= end <= self.max_header:
+                whole = end == len(data)
+                known, length = self._memo.find(data if whole else data[:end])
+                if known is not None:
+                    return self._begin_body(known, length, b"" if whole else data[end:], now)
+        return self._parse(data, now)
+
+    def _parse(self, data: bytes, now: float) -> Request | None:
         parser = self._parser
         if parser is None:
             if data.startswith(b"\r\n"):  # RFC 9112 2.2: an empty line before the request line is skipped
@@ -84,12 +92,12 @@ class RequestReader:
             if not data:
                 return None
             parser = self._begin()
-        tail = self._head[-3:]
-        found = (tail + data).find(b"\r\n\r\n") if tail else data.find(b"\r\n\r\n")
+        tail = self._bytes[-3:]
+        found = (tail + data).find(b"\r\n\r\n")
         end = found + 4 - len(tail) if found >= 0 else len(data)
-        piece = data if end == len(data) else data[:end]
-        self._head = self._head + piece if self._head else piece
-        if len(self._head) > self.max_header:
+        piece = data[:end]
+        self._bytes += piece
+        if len(self._bytes) > self.max_header:
             self._too_large()
         try:
             parser.feed_data(piece)
@@ -99,164 +107,168 @@ class RequestReader:
             raise self._malformed(error) from None
         if found < 0:
             return None
-        return self._head_complete(data[end:] if end < len(data) else b"")
+        return self._head_complete(data[end:], now)
 
     def _begin(self) -> httptools.HttpRequestParser:
-        self._request = Request(0.0)
-        self._hosts = []
-        self._named = None
-        self._problem = None
-        self._head = b""
-        self.rest = b""
+        self._head = RequestHead()
+        self._length: int | None = None
+        self._parts: list[bytes] = []
+        self._hosts: list[bytes] = []
+        self._named: list[bytes] | None = None
+        self._problem: tuple[str, str] | None = None
+        self._bytes = b""
         self._parser = httptools.HttpRequestParser(self)
         return self._parser
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser for each field."""
-        field = _FIELDS.known.get(name)
-        if field is None:
-            field = _FIELDS.learn(name)
-        request = self._request
-        if request is None:
-            return
-        if field is _FORWARD:
-            request.parts += (name, b": ", value, b"\r\n")
+        field = REQUEST_FIELDS.get(name.lower(), Field.FORWARD)
+        if field is Field.FORWARD:
+            self._parts += (name, b": ", value, b"\r\n")
         else:
-            _READERS[field](self, request, name, value)
+            _READERS[field](self, name, value)
 
-    def _on_content_type(self, request: Request, name: bytes, value: bytes) -> None:
-        request.parts += (name, b": ", value, b"\r\n")
-        request.content_type = value
+    def _on_content_type(self, name: bytes, value: bytes) -> None:
+        self._parts += (name, b": ", value, b"\r\n")
+        self._head.content_type = value
 
-    def _on_traceparent(self, request: Request, name: bytes, value: bytes) -> None:
-        request.parts += (name, b": ", value, b"\r\n")
-        request.traceparent = value
+    def _on_traceparent(self, name: bytes, value: bytes) -> None:
+        self._parts += (name, b": ", value, b"\r\n")
+        self._head.traceparent = value[:64].decode("latin-1")
 
-    def _on_host(self, request: Request, name: bytes, value: bytes) -> None:
+    def _on_host(self, name: bytes, value: bytes) -> None:
         self._hosts.append(value)
-        request.host = value
+        self._head.host = value
 
-    def _on_length(self, request: Request, name: bytes, value: bytes) -> None:
-        if request.content_length is not None or request.chunked:
+    def _on_length(self, name: bytes, value: bytes) -> None:
+        if self._length is not None or self._head.chunked:
             self._problem = _AMBIGUOUS
         try:
-            request.content_length = parse_length(value.strip(b" \t"))
+            self._length = parse_length(value.strip(b" \t"))
         except ValueError:
             self._problem = _AMBIGUOUS
 
-    def _on_transfer_encoding(self, request: Request, name: bytes, value: bytes) -> None:
+    def _on_transfer_encoding(self, name: bytes, value: bytes) -> None:
         coding = value.strip(b" \t").lower()
-        if request.chunked or request.content_length is not None or not valid_token(coding):
+        if self._head.chunked or self._length is not None or not valid_token(coding):
             self._problem = _AMBIGUOUS
         elif coding != b"chunked":
             self._problem = _UNKNOWN_CODING
-        request.chunked = True
+        self._head.chunked = True
 
-    def _on_connection(self, request: Request, name: bytes, value: bytes) -> None:
+    def _on_connection(self, name: bytes, value: bytes) -> None:
         self._named = [*(self._named or ()), value]
 
-    def _on_upgrade(self, request: Request, name: bytes, value: bytes) -> None:
+    def _on_upgrade(self, name: bytes, value: bytes) -> None:
         if value.strip(b" \t").lower() == b"websocket":
-            request.websocket = True
+            self._head.websocket = True
 
-    def _on_expect(self, request: Request, name: bytes, value: bytes) -> None:
+    def _on_expect(self, name: bytes, value: bytes) -> None:
         if value.strip(b" \t").lower() != b"100-continue":
             self._problem = _EXPECTATION
-        request.expects_continue = True
+        self._head.expects_continue = True
 
-    def _on_request_id(self, request: Request, name: bytes, value: bytes) -> None:
+    def _on_request_id(self, name: bytes, value: bytes) -> None:
         if valid_request_id(value):
-            request.request_id = value.decode("ascii")
+            self._head.request_id = value.decode("ascii")
 
-    def _on_claim(self, request: Request, name: bytes, value: bytes) -> None:
+    def _on_claim(self, name: bytes, value: bytes) -> None:
         """About the hop before: kept aside, `X-Forwarded-*` is written anew and may count it in."""
-        claims = request.claims = request.claims or {}
+        claims = self._head.claims = self._head.claims or {}
         name = name.lower()
         claims[name] = b"%b, %b" % (claims[name], value) if name in claims else value
 
-    def _on_dropped(self, request: Request, name: bytes, value: bytes) -> None:
+    def _on_dropped(self, name: bytes, value: bytes) -> None:
         """A field for this hop only."""
 
-    def _on_max_forwards(self, request: Request, name: bytes, value: bytes) -> None:
-        if request.max_forwards is None and value.isdigit() and len(value) < 9:
-            request.max_forwards = int(value)
+    def _on_max_forwards(self, name: bytes, value: bytes) -> None:
+        if self._head.max_forwards is None and value.isdigit() and len(value) < 9:
+            self._head.max_forwards = int(value)
+        self._parts += (name, b": ", value, b"\r\n")
 
-    def _head_complete(self, rest: bytes) -> Request:
-        request, line = self._request, _LINE.match(self._head)
-        if request is None or line is None:
+    def _head_complete(self, rest: bytes, now: float) -> Request:
+        head, line = self._head, _LINE.match(self._bytes)
+        if line is None:
             raise GatewayError("bad_request", "The request line is malformed.", close=True)
         if line[3] != b"1" or line[4] not in b"01":
             raise GatewayError("version_not_supported", "Use HTTP/1.1 or HTTP/1.0.", close=True)
+        head.method = line[1].decode("ascii")
+        head.minor = 1 if line[4] == b"1" else 0
+        self._check_target(head, line[2])
+        self._check_fields(head)
+        self._check_connection(head)
+        head.parts = tuple(self._parts)
+        head.fields = b"".join(self._parts)
         self._parser = None
-        self._head = b""
-        request.started = self._now()
-        request.method = line[1].decode("ascii")
-        request.minor = 1 if line[4] == b"1" else 0
-        self._check_target(request, line[2])
-        self._check_fields(request)
-        if request.chunked:
+        if not head.request_id and not head.traceparent:  # those differ each time: no use in remembering
+            self._memo.learn(self._bytes, head, self._length is not None)
+        self._bytes = b""
+        return self._begin_body(head, self._length, rest, now)
+
+    def _begin_body(self, head: RequestHead, length: int | None, rest: bytes, now: float) -> Request:
+        request = self._request = Request(head, length, now)
+        if length:
+            if len(rest) == length:
+                request.complete = True
+                request.received = length
+                request.body.append(rest)
+                self.rest = b""
+            else:
+                self.feed_body(rest)
+        elif head.chunked:
             self._chunks = ChunkedReader()
-            self.feed_body(rest)
-        elif request.content_length:
             self.feed_body(rest)
         else:
             request.complete = True
             self.rest = rest
         return request
 
-    def _check_target(self, request: Request, target: bytes) -> None:
+    def _check_target(self, head: RequestHead, target: bytes) -> None:
         if len(target) > MAX_TARGET:
             raise GatewayError(
                 "target_too_long", f"The request target is over {MAX_TARGET} bytes.", close=True
             )
         if target == b"*":
-            if request.method != "OPTIONS":
+            if head.method != "OPTIONS":
                 raise GatewayError("bad_request", "The target '*' goes with OPTIONS only.", close=True)
-            request.target, request.path = target, "*"
+            head.target, head.path = target, "*"
             return
-        if request.method == "CONNECT":
+        if head.method == "CONNECT":
             raise GatewayError(
                 "method_not_allowed", "This is no forward proxy: CONNECT is refused.", close=True
             )
-        request.target, authority = origin_form(target)
+        head.target, authority = origin_form(target)
         if authority is not None:
-            request.host = authority
-        path = request.target
-        mark = path.find(b"?")
-        request.path = (path if mark < 0 else path[:mark]).decode("ascii")
+            head.host = authority
+        head.path = head.target.partition(b"?")[0].decode("ascii")
 
-    def _check_fields(self, request: Request) -> None:
+    def _check_fields(self, head: RequestHead) -> None:
         hosts = self._hosts
-        if len(request.parts) > 4 * MAX_FIELDS:
+        if len(self._parts) > 4 * MAX_FIELDS:
             raise GatewayError("header_too_large", f"More than {MAX_FIELDS} header fields.", close=True)
-        if len(hosts) != 1 and (request.minor == 1 or hosts):
+        if len(hosts) != 1 and (head.minor == 1 or hosts):
             raise GatewayError("bad_request", "Exactly one Host field is required.", close=True)
-        if hosts and not (valid_host(hosts[0]) and valid_host(request.host)):
+        if hosts and not (valid_host(hosts[0]) and valid_host(head.host)):
             raise GatewayError("bad_request", "The Host field is malformed.", close=True)
-        if request.chunked and not request.minor:  # RFC 9112 6.1: faulty framing
+        if head.chunked and not head.minor:  # RFC 9112 6.1: faulty framing
             raise GatewayError(*_AMBIGUOUS, close=True)
         if self._problem is not None:
             raise GatewayError(*self._problem, close=True)
-        self._check_connection(request)
 
-    def _check_connection(self, request: Request) -> None:
-        if self._named is None:
-            request.keep_alive = request.minor == 1
-            request.websocket = False
-            return
-        tokens = list_tokens(self._named)
-        request.keep_alive = b"close" not in tokens and (request.minor == 1 or b"keep-alive" in tokens)
-        request.websocket = (
-            request.websocket
+    def _check_connection(self, head: RequestHead) -> None:
+        tokens = list_tokens(self._named or [])
+        head.keep_alive = b"close" not in tokens and (head.minor == 1 or b"keep-alive" in tokens)
+        head.websocket = (
+            head.websocket
             and b"upgrade" in tokens
-            and request.method == "GET"
-            and request.minor == 1
-            and not request.chunked
-            and not request.content_length
+            and head.method == "GET"
+            and head.minor == 1
+            and not head.chunked
+            and not self._length
         )
         named = tokens - {b"close", b"keep-alive", b"upgrade"}
         if named:
-            request.parts = without_named(request.parts, named)
+            self._parts = without_named(self._parts, named)
 
     def feed_body(self, data: bytes) -> None:
         """Read on in the current request's body."""
@@ -280,12 +292,12 @@ class RequestReader:
             request.body.append(piece)
 
     def _too_large(self) -> None:
-        if b"\r\n" not in self._head[: self.max_header]:
+        if b"\r\n" not in self._bytes[: self.max_header]:
             raise GatewayError("target_too_long", "The request line is too long.", close=True)
         raise GatewayError("header_too_large", f"The header is over {self.max_header} bytes.", close=True)
 
     def _malformed(self, error: httptools.HttpParserError) -> GatewayError:
-        line = _LINE.match(self._head)
+        line = _LINE.match(self._bytes)
         if line is not None and isinstance(error, httptools.HttpParserInvalidMethodError):
             return GatewayError("method_not_implemented", "The method is not known here.", close=True)
         if line is not None and line[3] != b"1":
@@ -295,7 +307,7 @@ class RequestReader:
         return GatewayError("bad_request", f"The request is malformed: {error}.", close=True)
 
 
-_READERS: dict[Field, Callable[[RequestReader, Request, bytes, bytes], None]] = {
+_READERS: dict[Field, Callable[[RequestReader, bytes, bytes], None]] = {
     Field.DROP: RequestReader._on_dropped,
     Field.CONNECTION: RequestReader._on_connection,
     Field.CONTENT_LENGTH: RequestReader._on_length,

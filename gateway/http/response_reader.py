@@ -5,21 +5,19 @@ from collections.abc import Callable
 import httptools
 
 from gateway.errors import GatewayError
-from gateway.http.headers import RESPONSE_FIELDS, Field, FieldTable, list_tokens, parse_length, without_named
+from gateway.http.headers import RESPONSE_FIELDS, Field, list_tokens, parse_length, without_named
+from gateway.http.memo import HeadMemo
 from gateway.messages import ResponseHead
 
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 100
 MAX_INTERIM = 16
 
-_FORWARD = Field.FORWARD
-_FIELDS = FieldTable(RESPONSE_FIELDS)
-
 
 class ResponseReader:
     """Turns a backend connection's bytes into one response after another.
 
-    After `begin(method)`: `feed(data)` reads on; `head` is set once the final head is whole, `pieces`
+    After `begin`: `feed(data)` reads on; `head` is set once the final head is whole, `pieces`
     collects body bytes until somebody takes them, `complete` tells that the message has ended, `reusable`
     whether the connection may carry another one. `interim` holds 1xx heads to pass on. `switched` tells
     that the backend answered 101; `rest` are the bytes behind it. Raises GatewayError("bad_response").
@@ -30,14 +28,17 @@ class ResponseReader:
         "_fields",
         "_head_bytes",
         "_interims",
+        "_memo",
         "_named",
         "_parser",
+        "_parts",
         "_problem",
         "_surplus",
         "_wants_upgrade",
         "_without_body",
         "_work",
         "complete",
+        "content_length",
         "head",
         "interim",
         "pieces",
@@ -47,35 +48,47 @@ class ResponseReader:
         "until_close",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, memo: HeadMemo[ResponseHead]) -> None:
+        self._memo = memo
         self._parser: httptools.HttpResponseParser | None = None
-        self.begin("GET", False)
-
-    def begin(self, method: str, wants_upgrade: bool) -> None:
-        """Get ready for the answer to a request of `method`."""
-        self._work = ResponseHead()
-        self._named: list[bytes] | None = None
-        self._chunked = False
-        self._head_bytes = 0
-        self._fields = 0
-        self._interims = 0
-        self._problem: str | None = None
-        self._without_body = method == "HEAD"
-        self._wants_upgrade = wants_upgrade
-        self._surplus = False
-        self.head: ResponseHead | None = None
-        self.interim: list[ResponseHead] | None = None
+        self._parts: list[bytes] | None = None
         self.pieces: list[bytes] = []
-        self.complete = False
-        self.reusable = False
-        self.until_close = False
-        self.switched = False
+        self.begin(False, False)
+
+    def begin(self, without_body: bool, wants_upgrade: bool) -> None:
+        """Get ready for the next answer; `without_body` for one to HEAD."""
+        self._without_body = without_body
+        self._wants_upgrade = wants_upgrade
+        self._head_bytes = 0
+        self.head: ResponseHead | None = None
+        self.content_length: int | None = None
+        self.interim: list[ResponseHead] | None = None
+        self.complete = self.reusable = self.until_close = self.switched = False
         self.rest = b""
 
     def feed(self, data: bytes) -> None:
-        parser = self._parser
+        if self._head_bytes == 0 and not self._without_body and not self._wants_upgrade:
+            end = data.find(b"\r\n\r\n") + 4
+            known, length = self._memo.find(data[:end]) if end >= 4 else (None, None)
+            if known is not None and length == len(data) - end:
+                self._head_bytes = end
+                self.head = known
+                self.content_length = length
+                self.pieces.append(data[end:])
+                self.complete = True
+                self.reusable = known.keep_alive
+                return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        parser, first = self._parser, self._head_bytes == 0
         if parser is None:
             parser = self._parser = httptools.HttpResponseParser(self)
+        if first:
+            self._begin_head()
+            self._interims = 0
+            self._problem = None
+            self._surplus = False
         if self.head is None:
             self._head_bytes += len(data)
         try:
@@ -88,8 +101,31 @@ class ResponseReader:
                 self._problem = f"it is malformed ({error})"
         if self._problem is not None:
             raise GatewayError("bad_response", f"The backend's answer cannot be used: {self._problem}.")
-        if self.head is None and self._head_bytes > MAX_HEAD:
-            raise GatewayError("bad_response", "The backend's answer cannot be used: its head is too large.")
+        if self.head is None:
+            if self._head_bytes > MAX_HEAD:
+                raise GatewayError(
+                    "bad_response", "The backend's answer cannot be used: its head is too large."
+                )
+        elif first:
+            self._learn(data)
+
+    def _begin_head(self) -> None:
+        self._work = ResponseHead()
+        self._parts = []
+        self._named: list[bytes] | None = None
+        self._chunked = False
+        self._fields = 0
+
+    def _learn(self, data: bytes) -> None:
+        """Remember a plain answer's head, read in one piece: the next one like it needs no parser."""
+        head = self.head
+        if (
+            head is not None
+            and self.content_length is not None
+            and head.has_body
+            and not (self._interims or self._wants_upgrade or self._without_body)
+        ):
+            self._memo.learn(data[: data.find(b"\r\n\r\n") + 4], head, True)
 
     def feed_eof(self) -> bool:
         """The backend closed its side in order; whether that ends the message as it should."""
@@ -106,16 +142,14 @@ class ResponseReader:
             self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.head is not None:
-            return  # a trailer: dropped, see docs
+        if self.head is not None or self._parts is None:
+            return  # a trailer: dropped, as docs/http.md says
         self._fields += 1
-        field = _FIELDS.known.get(name)
-        if field is None:
-            field = _FIELDS.learn(name)
-        if field is _FORWARD:
-            self._work.parts += (name, b": ", value, b"\r\n")
-        elif field is not Field.DROP and (note := _NOTES.get(field)) is not None:
-            note(self, name, value)
+        field = RESPONSE_FIELDS.get(name.lower(), Field.FORWARD)
+        if field is Field.FORWARD:
+            self._parts += (name, b": ", value, b"\r\n")
+        elif (note := _NOTES.get(field)) is not None:
+            note(self, self._parts, name, value)
 
     def on_headers_complete(self) -> None:
         work, parser = self._work, self._parser
@@ -144,33 +178,34 @@ class ResponseReader:
 
     # Fields with a meaning here.
 
-    def _note_forwarded(self, name: bytes, value: bytes) -> None:
-        self._work.parts += (name, b": ", value, b"\r\n")
+    def _note_forwarded(self, parts: list[bytes], name: bytes, value: bytes) -> None:
+        parts += (name, b": ", value, b"\r\n")
 
-    def _note_date(self, name: bytes, value: bytes) -> None:
+    def _note_date(self, parts: list[bytes], name: bytes, value: bytes) -> None:
         self._work.has_date = True
-        self._note_forwarded(name, value)
+        parts += (name, b": ", value, b"\r\n")
 
-    def _note_retry_after(self, name: bytes, value: bytes) -> None:
+    def _note_retry_after(self, parts: list[bytes], name: bytes, value: bytes) -> None:
         self._work.retry_after = value
-        self._note_forwarded(name, value)
+        parts += (name, b": ", value, b"\r\n")
 
-    def _note_length(self, name: bytes, value: bytes) -> None:
+    def _note_length(self, parts: list[bytes], name: bytes, value: bytes) -> None:
         try:
-            self._work.content_length = parse_length(value.strip(b" \t"))
+            self.content_length = parse_length(value.strip(b" \t"))
         except ValueError:
             self._problem = "its Content-Length is malformed"
 
-    def _note_coding(self, name: bytes, value: bytes) -> None:
+    def _note_coding(self, parts: list[bytes], name: bytes, value: bytes) -> None:
         if self._chunked or value.strip(b" \t").lower() != b"chunked":
             self._problem = "its Transfer-Encoding is not 'chunked'"
         self._chunked = True
 
-    def _note_connection(self, name: bytes, value: bytes) -> None:
+    def _note_connection(self, parts: list[bytes], name: bytes, value: bytes) -> None:
         self._named = [*(self._named or ()), value]
 
     def _interim(self, work: ResponseHead) -> None:
         self._interims += 1
+        self._seal(work)
         if work.status == 101:
             if not self._wants_upgrade:
                 self._problem = "it switches protocols unasked"
@@ -182,26 +217,31 @@ class ResponseReader:
             self._problem = "it sends too many interim answers"
         elif work.status != 100:  # a 100 was not asked for: the gateway answers Expect itself
             self.interim = [*(self.interim or ()), work]
-        self._work = ResponseHead()
-        self._named = None
-        self._fields = 0
+        self._begin_head()
+        self.content_length = None
 
     def _final(self, work: ResponseHead, parser: httptools.HttpResponseParser) -> None:
-        if self._named is not None:
-            named = list_tokens(self._named) - {b"close", b"keep-alive", b"upgrade"}
-            if named:
-                work.parts = without_named(work.parts, named)
+        self._seal(work)
         status = work.status
         self.head = work
-        self.reusable = not self._wants_upgrade and parser.should_keep_alive()
+        work.keep_alive = self.reusable = not self._wants_upgrade and parser.should_keep_alive()
         if self._without_body or status in (204, 304):
             work.has_body = False
             if self._without_body:  # llhttp cannot know: it waits for a body that does not come
                 self._parser = None
                 self.complete = True
-        elif not self._chunked and work.content_length is None:
+        elif not self._chunked and self.content_length is None:
             self.until_close = True
             self.reusable = False
+
+    def _seal(self, work: ResponseHead) -> None:
+        parts = self._parts or []
+        if self._named is not None:
+            named = list_tokens(self._named) - {b"close", b"keep-alive", b"upgrade"}
+            if named:
+                parts = without_named(parts, named)
+        work.parts = tuple(parts)
+        work.fields = b"".join(parts)
 
     def _upgraded(self, rest: bytes) -> None:
         if self.switched:
@@ -211,7 +251,7 @@ class ResponseReader:
             self._problem = "it switches protocols unasked"
 
 
-_NOTES: dict[Field, Callable[[ResponseReader, bytes, bytes], None]] = {
+_NOTES: dict[Field, Callable[[ResponseReader, list[bytes], bytes, bytes], None]] = {
     Field.CONNECTION: ResponseReader._note_connection,
     Field.CONTENT_LENGTH: ResponseReader._note_length,
     Field.TRANSFER_ENCODING: ResponseReader._note_coding,

@@ -12,36 +12,29 @@ from math import inf
 from typing import Any, Protocol
 
 
-@types.coroutine
-def _suspend() -> Generator[None, None, None]:
-    yield
-
-
 class Script:
     """Owns one coroutine and whether it runs, waits or has ended."""
 
-    __slots__ = ("_again", "_coroutine", "_on_crash", "_running", "ended")
+    __slots__ = ("_coroutine", "_on_end", "_running", "again")
 
-    def __init__(self, on_crash: Callable[[BaseException], None]) -> None:
+    def __init__(self, on_end: Callable[[BaseException | None], None]) -> None:
         self._coroutine: Coroutine[Any, Any, None] | None = None
-        self._on_crash = on_crash
+        self._on_end = on_end
         self._running = False
-        self._again = False
-        self.ended = False
+        self.again = False
 
     def __repr__(self) -> str:
-        state = "ended" if self.ended else "running" if self._running else "waiting"
-        return f"<Script {state}>"
+        return f"<Script {'ended' if self._coroutine is None else 'running' if self._running else 'waiting'}>"
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run `coroutine` up to its first pause."""
+        """Run `coroutine` up to its first pause; `on_end` is called with its exception, or None, at its end."""
         self._coroutine = coroutine
         self.wake()
 
     def wake(self) -> None:
         """Go on, now; a no-op once ended."""
         if self._running:
-            self._again = True
+            self.again = True
             return
         coroutine = self._coroutine
         if coroutine is None:
@@ -50,24 +43,20 @@ class Script:
         try:
             coroutine.send(None)
         except StopIteration:
-            self._end()
+            self._coroutine = None
+            self._on_end(None)
         except BaseException as error:
-            self._end()
-            self._on_crash(error)
+            self._coroutine = None
+            self._on_end(error)
         finally:
             self._running = False
 
-    async def pause(self) -> None:
+    @types.coroutine
+    def pause(self) -> Generator[None, None, None]:
         """Wait for the next wake."""
-        if self._again:
-            self._again = False
-            return
-        await _suspend()
-        self._again = False
-
-    def _end(self) -> None:
-        self.ended = True
-        self._coroutine = None
+        if not self.again:
+            yield
+        self.again = False
 
 
 class Handle(Protocol):
@@ -87,20 +76,20 @@ class Alarm:
     early re-arms itself for what is left. `ring` is called once the deadline has passed.
     """
 
-    __slots__ = ("_armed_for", "_handle", "_now", "_ring", "_timers", "at")
+    __slots__ = ("_handle", "_now", "_ring", "_timers", "armed_for", "at")
 
     def __init__(self, timers: Timers, now: Callable[[], float], ring: Callable[[], None]) -> None:
         self._timers = timers
         self._now = now
         self._ring = ring
         self._handle: Handle | None = None
-        self._armed_for = inf
+        self.armed_for = inf
         self.at = inf
 
     def set(self, at: float) -> None:
         self.at = at
-        if at < self._armed_for:
-            self._arm(at)
+        if at < self.armed_for:
+            self.arm(at)
 
     def clear(self) -> None:
         self.at = inf
@@ -111,22 +100,22 @@ class Alarm:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        self._armed_for = -inf
+        self.armed_for = -inf
 
-    def _arm(self, at: float) -> None:
+    def arm(self, at: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._armed_for = at
+        self.armed_for = at
         # Timers of the loop have millisecond steps and may fire a little early.
         self._handle = self._timers.call_later(max(at - self._now(), 0.0) + 0.001, self._fire)
 
     def _fire(self) -> None:
         self._handle = None
-        self._armed_for = inf
+        self.armed_for = inf
         if self.at == inf:
             return
         if self._now() < self.at:
-            self._arm(self.at)
+            self.arm(self.at)
         else:
             self.at = inf
             self._ring()

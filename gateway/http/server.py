@@ -6,16 +6,17 @@ response body comes in through `relay`. Each side is paused while the other's wr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from math import inf
-from typing import Protocol, cast
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Protocol, cast
 
 from gateway import clock
 from gateway.errors import ClientGone, GatewayError
-from gateway.http.headers import status_line
+from gateway.http.headers import STATUS_LINES, status_line
+from gateway.http.memo import HeadMemo
 from gateway.http.request_reader import RequestReader
 from gateway.http.script import Alarm, Script
-from gateway.messages import Request
+from gateway.messages import Request, RequestHead
 
 HIGH_WATER = 64 * 1024
 MAX_BACKLOG = 64 * 1024  # pipelined bytes held while a request is served; then reading pauses
@@ -53,14 +54,20 @@ class Source(Protocol):
 class Bounds(Protocol):
     """The limits of one listener; sizes in bytes, times in seconds."""
 
-    max_body: int
-    buffer_body: int
-    buffer_total: int
-    max_header: int
-    max_connections: int
-    header_timeout: float
-    body_timeout: float
-    keepalive_timeout: float
+    @property
+    def max_body(self) -> int: ...
+    @property
+    def buffer_total(self) -> int: ...
+    @property
+    def max_header(self) -> int: ...
+    @property
+    def max_connections(self) -> int: ...
+    @property
+    def header_timeout(self) -> float: ...
+    @property
+    def body_timeout(self) -> float: ...
+    @property
+    def keepalive_timeout(self) -> float: ...
 
 
 class Listener:
@@ -69,7 +76,7 @@ class Listener:
     def __init__(
         self,
         bounds: Bounds,
-        serve: Callable[["ClientConnection"], Awaitable[None]],
+        serve: Callable[["ClientConnection"], Coroutine[Any, Any, None]],
         on_crash: Callable[[BaseException], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -77,6 +84,7 @@ class Listener:
         self.serve = serve
         self.on_crash = on_crash
         self.loop = loop
+        self.heads: HeadMemo[RequestHead] = HeadMemo()
         self.connections: set[ClientConnection] = set()
         self.held_bytes = 0
         self.draining = False
@@ -112,15 +120,17 @@ class ClientConnection(asyncio.Protocol):
         "_on_data",
         "_paused",
         "_reader",
-        "_refused",
         "_request",
         "_script",
         "_sink",
         "_source",
-        "_stalled_at",
         "_tunnel",
         "bytes_out",
         "closing",
+        "refused",
+        "stalled_at",
+        "stalled_bytes",
+        "wake",
         "forwarding",
         "lost",
         "peer",
@@ -132,15 +142,16 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._reader = RequestReader(listener.bounds.max_header, now)
-        self._script = Script(listener.on_crash)
-        self._alarm: Alarm | None = None
+        self._reader = RequestReader(listener.bounds.max_header, listener.heads)
+        self._script = Script(self._ended)
+        self.wake = self._script.wake
+        self._alarm = Alarm(listener.loop, now, self.wake)
         self.transport: asyncio.Transport | None = None
         self._on_data: Callable[[bytes], None] = self._keep_backlog
         self._backlog = b""
         self._paused = False
         self._request: Request | None = None
-        self._refused: GatewayError | None = None
+        self.refused: GatewayError | None = None
         self._sink: UploadSink | None = None
         self._source: Source | None = None
         self._tunnel: Tunnel | None = None
@@ -148,9 +159,11 @@ class ClientConnection(asyncio.Protocol):
         self._chunked = False
         self._held = 0  # this request's share of the listener's held_bytes
         self._linger_left = 0
-        self._stalled_at = 0
+        self.stalled_at = 0.0  # since when the client takes nothing
+        self.stalled_bytes = 0
         self.peer = ""
-        self.forwarding = b""  # field lines about this client, made once by the proxy
+        #: Field lines about this client, kept by the proxy with the head they were made for.
+        self.forwarding: tuple[bytes, RequestHead | None] = (b"", None)
         self.bytes_out = 0
         self.waited_s = 0.0  # how long the current request's script has waited for others
         self.lost = False
@@ -175,19 +188,12 @@ class ClientConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=HIGH_WATER)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else "unix"
-        self._alarm = Alarm(listener.loop, now, self._script.wake)
         listener.connections.add(self)
         if len(listener.connections) > listener.bounds.max_connections:
-            self._refused = GatewayError(
+            self.refused = GatewayError(
                 "too_many_connections", "Too many connections; try again soon.", retry_after_s=1.0, close=True
             )
-        self._script.start(self._serve())
-
-    async def _serve(self) -> None:
-        try:
-            await self._listener.serve(self)
-        finally:
-            self._end()
+        self._script.start(listener.serve(self))
 
     def data_received(self, data: bytes) -> None:
         self._on_data(data)
@@ -197,7 +203,7 @@ class ClientConnection(asyncio.Protocol):
         self.lost = True
         if self._tunnel is not None:
             self._tunnel.tunnel_close()
-        self._script.wake()
+        self.wake()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -205,86 +211,94 @@ class ClientConnection(asyncio.Protocol):
         self._listener.connections.discard(self)
         if self._tunnel is not None:
             self._tunnel.tunnel_close()
-        self._script.wake()
-        if self._alarm is not None:
-            self._alarm.close()
+        self.wake()
+        self._alarm.close()
         self.transport = None
 
     def pause_writing(self) -> None:
         self.writable = False
-        self._stalled_at = 0
+        self.stalled_at = now()
+        self.stalled_bytes = self.transport.get_write_buffer_size() if self.transport is not None else 0
         if self._source is not None:
             self._source.pause()
-            self._script.wake()  # it now also waits for the client
+            self.wake()  # it now also waits for the client
 
     def resume_writing(self) -> None:
         self.writable = True
         if self._source is not None:
             self._source.resume()
-            self._script.wake()
+            self.wake()
 
     # Waiting, as the script does it.
 
-    async def pause(self, until: float = inf) -> None:
-        """Wait for news, at most until `until` (clock.now() seconds); raises ClientGone once it has left."""
-        if self.lost:
-            raise ClientGone
-        alarm = self._alarm
-        if alarm is not None:
-            alarm.set(until)
-        before = now()
-        await self._script.pause()
-        self.waited_s += now() - before
-        if self.lost:
-            raise ClientGone
+    @types.coroutine
+    def pause(self, at: float, until: float) -> Generator[None, None, float]:
+        """Wait from `at` for news, at most until `until` (clock.now() seconds); returns what time it is then.
 
-    @property
-    def wake(self) -> Callable[[], None]:
-        return self._script.wake
+        Raises ClientGone once the client has left.
+        """
+        if self.lost:
+            raise ClientGone
+        alarm, script = self._alarm, self._script
+        alarm.at = until
+        if until < alarm.armed_for:
+            alarm.arm(until)
+        if script.again:
+            script.again = False
+        else:
+            yield
+        after = now()
+        self.waited_s += after - at
+        if self.lost:
+            raise ClientGone
+        return after
 
     # Requests.
 
-    async def next_request(self) -> Request | None:
-        """The next request's head, with as much of its body as came along; None when there is none to come.
-
-        Raises GatewayError for one that is refused (answer it, then close) and ClientGone.
-        """
-        self._request = None
+    def take_request(self) -> Request | None:
+        """The next request, if it has been pipelined behind the last one or is here already."""
         if self._held:
             self._let_go()
+        self._request = None
         self._on_data = self._read_head
         if self._backlog:
             data, self._backlog = self._backlog, b""
             self._read_head(data)
         if self._paused:
             self._resume_reading()
-        bounds = self._listener.bounds
-        since = now()
-        while self._request is None:
-            if self._refused is not None:
-                raise self._refused
-            if self.closing or self._listener.draining:
-                return None
-            if self._reader.started:
-                if now() >= since + bounds.header_timeout:
-                    raise GatewayError(
-                        "header_timeout", "The request head did not arrive in time.", close=True
-                    )
-                await self.pause(since + bounds.header_timeout)
-                continue
-            if now() >= since + bounds.keepalive_timeout:
-                return None
-            await self.pause(since + bounds.keepalive_timeout)
-            since = now() if self._reader.started else since
         self.waited_s = 0.0
         self.bytes_out = 0
         self.replying = False
         return self._request
 
+    async def next_request(self) -> Request | None:
+        """The next request's head, with as much of its body as came along; None when there is none to come.
+
+        Raises GatewayError for one that is refused (answer it, then close) and ClientGone.
+        """
+        bounds = self._listener.bounds
+        at = since = now()
+        started = self._reader.started
+        while self._request is None:
+            if self.refused is not None:
+                raise self.refused
+            if self.closing or (self._listener.draining and not self._reader.started):
+                return None
+            if started is not self._reader.started:
+                started, since = True, at
+            until = since + (bounds.header_timeout if started else bounds.keepalive_timeout)
+            if at >= until:
+                if not started:
+                    return None
+                raise GatewayError("header_timeout", "The request head did not arrive in time.", close=True)
+            at = await self.pause(at, until)
+        self.waited_s = 0.0
+        return self._request
+
     def _read_head(self, data: bytes) -> None:
         started = self._reader.started
         try:
-            request = self._reader.feed_head(data)
+            request = self._reader.feed_head(data, now())
         except GatewayError as error:
             self._refuse(error)
             return
@@ -295,9 +309,9 @@ class ClientConnection(asyncio.Protocol):
             self._on_data = self._keep_backlog if request.complete else self._read_body
             if request.complete and self._reader.rest:
                 self._keep_backlog(self._reader.rest)
-            self._script.wake()
+            self.wake()
         elif not started:
-            self._script.wake()  # the header timeout begins
+            self.wake()  # the header timeout begins
 
     def _read_body(self, data: bytes) -> None:
         request = self._request
@@ -322,7 +336,7 @@ class ClientConnection(asyncio.Protocol):
                 self._keep_backlog(self._reader.rest)
             if self._sink is not None:
                 self._sink.end_upload()
-        self._script.wake()
+        self.wake()
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -338,9 +352,9 @@ class ClientConnection(asyncio.Protocol):
             self._pause_reading()
 
     def _refuse(self, error: GatewayError) -> None:
-        self._refused = error
+        self.refused = error
         self._on_data = self._discard
-        self._script.wake()
+        self.wake()
 
     def _discard(self, data: bytes) -> None:
         self._linger_left -= len(data)
@@ -354,31 +368,28 @@ class ClientConnection(asyncio.Protocol):
         """
         if request.content_length is not None and request.content_length > limit:
             return False
-        if request.expects_continue and not request.complete and request.received == 0:
-            self.say_continue(request)
+        self.say_continue(request)
         timeout = self._listener.bounds.body_timeout
-        received, since = -1, 0.0
+        at = since = now()
+        received = request.received
         while not request.complete:
-            if self._refused is not None:
-                raise self._refused
+            if self.refused is not None:
+                raise self.refused
             if request.received > limit or self._listener.held_bytes > self._listener.bounds.buffer_total:
                 return False
             if request.received != received:
-                received, since = request.received, now()
-            elif now() >= since + timeout:
+                received, since = request.received, at
+            elif at >= since + timeout:
                 raise GatewayError("body_timeout", "The request body stalled.", close=True)
-            await self.pause(since + timeout)
+            at = await self.pause(at, since + timeout)
         return True
 
     def say_continue(self, request: Request) -> None:
-        if request.minor and self.transport is not None and not self.replying:
-            self.transport.write(_CONTINUE)
-        request.expects_continue = False
-
-    @property
-    def refused(self) -> GatewayError | None:
-        """What is wrong with the part of the body that has arrived, if anything."""
-        return self._refused
+        """Answer `Expect: 100-continue`, unless the body is on its way already."""
+        if request.head.expects_continue and not (request.continued or request.received or request.complete):
+            request.continued = True
+            if request.head.minor and self.transport is not None:
+                self.transport.write(_CONTINUE)
 
     def upload_to(self, sink: UploadSink, request: Request) -> None:
         """From now on body pieces go to `sink`; those held so far go first."""
@@ -413,36 +424,36 @@ class ClientConnection(asyncio.Protocol):
     # Replies.
 
     def begin_reply(
-        self, request: Request, status: int, fields: list[bytes], length: int | None, body: bool
+        self, request: Request, status: int, fields: bytes, length: int | None, body: bool
     ) -> None:
-        """Start a reply: `fields` as parts, `length` None when unknown, `body` whether one follows.
+        """Start a reply: `fields` are whole lines, `length` None when unknown, `body` whether one follows.
 
         The head is held back until the first body bytes or the end, and written together with them.
         """
         self.replying = True
-        close = (
+        self._chunked = False
+        minor = request.head.minor
+        framing = b""
+        if length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+        elif body:
+            if minor:
+                self._chunked = True
+                framing = b"Transfer-Encoding: chunked\r\n"
+            else:
+                self.closing = True
+        if (
             self.closing
             or not request.keep_alive
             or self._listener.draining
-            or self._refused is not None
+            or self.refused is not None
             or not request.complete
-        )
-        self._chunked = False
-        if body and length is None and status >= 200:
-            if request.minor:
-                self._chunked = True
-                fields.append(b"Transfer-Encoding: chunked\r\n")
-            else:
-                close = True
-        elif length is not None:
-            fields.append(b"Content-Length: %d\r\n" % length)
-        if close:
+        ):
             self.closing = True
-            fields.append(_CLOSE)
-        elif not request.minor:
-            fields.append(_KEEP_ALIVE)
-        fields.append(b"\r\n")
-        self._head = status_line(status) + b"".join(fields)
+            framing += _CLOSE
+        elif not minor:
+            framing += _KEEP_ALIVE
+        self._head = b"%b%b%b\r\n" % (STATUS_LINES.get(status) or status_line(status), fields, framing)
 
     def write_interim(self, head: bytes) -> None:
         """Send a 1xx head at once."""
@@ -468,14 +479,13 @@ class ClientConnection(asyncio.Protocol):
         if not self.writable:
             source.pause()
 
-    def stalled(self) -> bool:
-        """Whether the client has taken nothing since the last call, though bytes wait for it."""
+    def stalled(self, at: float) -> bool:
+        """Whether the client has taken nothing since `stalled_at`; if it has, the count starts again at `at`."""
         if self.writable or self.transport is None:
-            self._stalled_at = 0
             return False
         waiting = self.transport.get_write_buffer_size()
-        stalled = self._stalled_at != 0 and waiting >= self._stalled_at
-        self._stalled_at = waiting
+        stalled = waiting >= self.stalled_bytes
+        self.stalled_at, self.stalled_bytes = at, waiting
         return stalled
 
     def end_reply(self) -> None:
@@ -520,13 +530,13 @@ class ClientConnection(asyncio.Protocol):
     def close_if_idle(self) -> None:
         if self.idle:
             self.closing = True
-            self._script.wake()
+            self.wake()
 
     def abort(self) -> None:
         self.lost = True
         if self.transport is not None:
             self.transport.abort()
-        self._script.wake()
+        self.wake()
 
     async def linger(self) -> None:
         """Close after a reply, reading on for a moment while the client still sends.
@@ -534,7 +544,7 @@ class ClientConnection(asyncio.Protocol):
         Closing with unread bytes would make the kernel reset the connection and take the reply with it.
         """
         transport = self.transport
-        unread = self._refused is not None or (self._request is not None and not self._request.complete)
+        unread = self.refused is not None or (self._request is not None and not self._request.complete)
         if transport is None or self.lost or not unread:
             return
         self.closing = True
@@ -543,12 +553,16 @@ class ClientConnection(asyncio.Protocol):
         self._resume_reading()
         if transport.can_write_eof():
             transport.write_eof()
-        until = now() + LINGER_S
-        while now() < until:
-            await self.pause(until)
+        at = now()
+        until = at + LINGER_S
+        while at < until:
+            at = await self.pause(at, until)
 
-    def _end(self) -> None:
+    def _ended(self, error: BaseException | None) -> None:
         """The script is over: close, flushing what was written."""
+        if error is not None:
+            self._listener.on_crash(error)
+            self.abort()
         self.closing = True
         self._let_go()
         self._on_data = self._discard

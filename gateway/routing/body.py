@@ -5,21 +5,18 @@ Pure. JSON is decoded by msgspec into three members, the rest is checked and ski
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 MAX_MODEL = 256  # characters of a model name that are looked at
 
 
-@dataclass(frozen=True, slots=True)
-class BodyFacts:
-    """What a body says; `model` None when it names none, `readable` False when it is not what its type claims."""
+class BodyFacts(NamedTuple):
+    """What a body says; `model` None when it names none, or cannot be read."""
 
     model: str | None = None
     stream: bool = False
-    readable: bool = True
 
 
 class _Members(msgspec.Struct):
@@ -29,7 +26,6 @@ class _Members(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Members).decode
 _NOTHING = BodyFacts()
-_UNREADABLE = BodyFacts(readable=False)
 _PART = re.compile(rb'name="?(model|stream)"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{0,256})\r\n--')
 
 
@@ -39,12 +35,12 @@ def read_body(body: bytes, content_type: bytes) -> BodyFacts:
         return _NOTHING
     if content_type[:19].lower() == b"multipart/form-data":
         return _read_form(body)
-    if body.lstrip()[:1] != b"{":
+    if not body.startswith(b"{") and body.lstrip()[:1] != b"{":
         return _NOTHING
     try:
         members = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _UNREADABLE
+        return _NOTHING
     model = members.model
     return BodyFacts(model[:MAX_MODEL] if isinstance(model, str) else None, members.stream is True)
 

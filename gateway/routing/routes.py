@@ -5,10 +5,13 @@ Pure. With no routes configured they are implied: one pool takes everything; of 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import GatewayError
+from gateway.messages import RequestHead
+
+MAX_REMEMBERED = 1024  # paths whose routes are remembered, and the longest such path
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Route:
 class Routes:
     """The routes in order; `match` answers which one takes a request."""
 
-    __slots__ = ("_lists_models", "_models", "_routes")
+    __slots__ = ("_by_headers", "_known", "_lists_models", "_models", "_routes")
 
     def __init__(self, routes: Sequence[Route], pools: Sequence[str]) -> None:
         self._lists_models = False
@@ -87,9 +90,11 @@ class Routes:
                 routes = [Route(name=pool, pools=((pool, 1.0),), model=pool) for pool in pools]
                 self._lists_models = True
         self._routes = tuple(routes)
+        self._by_headers = any(route.headers for route in routes)
+        self._known: dict[tuple[str, str], tuple[Sequence[Route], bool]] = {}
         self._models = tuple(sorted({r.model for r in self._routes if r.model and "*" not in r.model}))
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Route]:
         return iter(self._routes)
 
     @property
@@ -105,20 +110,32 @@ class Routes:
             and (path == "/v1/models" or path[:11] == "/v1/models/")
         )
 
-    def candidates(self, method: str, path: str, values: Callable[[bytes], list[bytes]]) -> list[Route]:
-        """Routes that match but for the model, up to the first that needs none.
+    def candidates(self, head: RequestHead) -> tuple[Sequence[Route], bool]:
+        """Routes that match but for the model, up to the first that needs none; whether the model is needed.
 
-        `values` gives a field's values. Raises GatewayError: 404 route_not_found, 405 method_not_allowed.
+        Raises GatewayError: 404 route_not_found, 405 method_not_allowed.
         """
+        key = (head.method, head.path)
+        known = self._known.get(key)
+        if known is None:
+            found = self._match(head)
+            known = (found, found[0].model is not None)
+            if not self._by_headers and len(head.path) <= MAX_REMEMBERED:
+                if len(self._known) >= MAX_REMEMBERED:
+                    self._known.clear()
+                self._known[key] = known
+        return known
+
+    def _match(self, head: RequestHead) -> list[Route]:
         found: list[Route] = []
         wrong_method = False
         for route in self._routes:
-            if not route.takes_path(path):
+            if not route.takes_path(head.path):
                 continue
-            if route.methods and method not in route.methods:
+            if route.methods and head.method not in route.methods:
                 wrong_method = True
                 continue
-            if route.headers and not all(value in values(name) for name, value in route.headers):
+            if route.headers and not all(value in head.values(name) for name, value in route.headers):
                 continue
             found.append(route)
             if route.model is None:
@@ -126,7 +143,7 @@ class Routes:
         if found:
             return found
         if wrong_method:
-            raise GatewayError("method_not_allowed", f"{method} is not allowed for this path.")
+            raise GatewayError("method_not_allowed", f"{head.method} is not allowed for this path.")
         raise GatewayError("route_not_found", "No route matches this request.")
 
     @staticmethod

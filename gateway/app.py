@@ -1,0 +1,328 @@
+"""How does it all start, drain and end? The object graph of one gateway, and the process around it."""
+
+import asyncio
+import errno
+import gc
+import itertools
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import uvloop
+
+from gateway import __version__, clock
+from gateway.admin import server as admin
+from gateway.assembly import (
+    build_paths,
+    build_pool,
+    build_routes,
+    connect_backend,
+    tls_contexts,
+    trust,
+)
+from gateway.health.checker import HealthChecker, Target
+from gateway.health.probes import Probed
+from gateway.http.server import Listener
+from gateway.pool.backend import Backend, State
+from gateway.pool.pool import Pool
+from gateway.proxy import Proxy
+from gateway.settings.load import config_hash
+from gateway.settings.schema import Settings, split_address
+from gateway.tasks import Tasks
+from gateway.telemetry import logs
+from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.decisions import Decisions
+from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.lag import measure_lag
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.observer import Telemetry
+from gateway.telemetry.writer import to_fd
+
+log = logging.getLogger(__name__)
+
+EXPIRE_S = 5.0  # how often idle upstream connections are looked through
+BACKLOG = 4096
+SPARE_FILES = 256  # file descriptors kept for everything that is no client connection
+
+
+class StartError(Exception):
+    """The gateway cannot start; the text says what to do."""
+
+
+class App:
+    """Owns everything one gateway is made of, from its listeners to its background tasks."""
+
+    def __init__(self, settings: Settings, config_path: Path | None = None) -> None:
+        self.settings = settings
+        self.config_path = config_path
+        self.version = __version__
+        self.started = clock.now()
+        self.config_hash = config_hash(settings)
+        self.tasks = Tasks()
+        self.metrics = Metrics(__version__)
+        self.decisions = Decisions()
+        self.exposition = Exposition(self.metrics, lambda: self._pools.values())
+        self.access_log = AccessLog(to_fd(1), settings.log.access == "json")
+        self.draining = False
+        self.listen_addresses: list[tuple[str, int]] = []
+        self.admin_address: tuple[str, int] | None = None
+        self._rng = Random()
+        self._servers: list[asyncio.Server] = []
+        self._listener: Listener | None = None
+        self._admin: admin.AdminServer | None = None
+        self._checker = HealthChecker(self.tasks, self._probed, self._rng)
+        self._pools = {
+            name: build_pool(name, pool, self._rng, _log_change) for name, pool in settings.pools.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"<App {self.config_hash} {len(self._pools)} pools, listening on {self.listen_addresses}>"
+
+    # What the admin side reads.
+
+    @property
+    def connections(self) -> int:
+        return len(self._listener.connections) if self._listener is not None else 0
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        return self._pools
+
+    @property
+    def listeners(self) -> list[str]:
+        return [f"{host}:{port}" for host, port in self.listen_addresses]
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether new requests can be served, and why not."""
+        if self.draining:
+            return False, "draining"
+        if not self.listen_addresses:
+            return False, "not listening yet"
+        now = clock.now()
+        if not any(pool.able(now) for pool in self._pools.values()):
+            return False, "no backend of any pool can take work"
+        return True, "ready"
+
+    # Life.
+
+    async def start(self) -> None:
+        """Listen and serve. Raises StartError when an address cannot be had."""
+        loop = asyncio.get_running_loop()
+        settings = self.settings
+        telemetry = Telemetry(self.metrics, self.access_log, self.decisions)
+        routes = build_routes(settings)
+        proxy = Proxy(
+            routes,
+            build_paths(routes, self._pools, settings, telemetry, self._rng),
+            telemetry,
+            max_body=settings.limits.max_body,
+            buffer_body=settings.limits.buffer_body,
+            trusted=trust(tuple(str(network) for network in settings.trusted_proxies)),
+            make_id=RequestIds(os.urandom(6).hex()),
+            rng=self._rng,
+        )
+        listener = self._listener = Listener(settings.limits, proxy.serve, _log_crash, loop)
+        self.metrics.watch("gateway_connections", lambda: len(listener.connections))
+        self.metrics.watch("gateway_held_body_bytes", lambda: listener.held_bytes)
+        self.metrics.watch("gateway_access_log_dropped_total", lambda: self.access_log.dropped)
+        try:
+            await self._listen(listener)
+            await self._start_admin()
+        except BaseException:
+            await self.close()
+            raise
+        await self._start_backends()
+        for name, work in (
+            ("access log", self.access_log.run),
+            ("event loop lag", lambda: measure_lag(self.metrics.loop_lag)),
+            ("idle connections", self._expire),
+        ):
+            self.tasks.start(name, work)
+
+    async def _listen(self, listener: Listener) -> None:
+        _raise_file_limit(self.settings.limits.max_connections)
+        for address in self.settings.listen:
+            host, port = split_address(address.address)
+            try:
+                server = await asyncio.get_running_loop().create_server(
+                    listener.accept, host, port, backlog=BACKLOG, reuse_address=True
+                )
+            except OSError as error:
+                raise StartError(_cannot_listen("listen", address.address, error)) from None
+            self._servers.append(server)
+            self.listen_addresses.append(server.sockets[0].getsockname()[:2])
+
+    async def _start_admin(self) -> None:
+        host, port = split_address(self.settings.admin)
+        try:
+            self._admin = await admin.start(self, host, port)
+        except OSError as error:
+            raise StartError(_cannot_listen("admin", self.settings.admin, error)) from None
+        self.admin_address = self._admin.address
+
+    async def _start_backends(self) -> None:
+        targets = []
+        for name, pool in self._pools.items():
+            settings = self.settings.pools[name]
+            tls = tls_contexts(pool, settings)
+            for backend in pool.backends:
+                context = tls.get(backend.name)
+                backend.connections = connect_backend(backend, settings.keepalive, context, self.tasks.spawn)
+                rule = pool.rules.health
+                if rule is not None:
+                    targets.append(Target(backend, rule, context))
+        await self._checker.start(targets)
+
+    def _probed(self, probed: Probed, ok: bool, detail: str) -> None:
+        pool = self._pools[probed.pool]
+        with suppress(KeyError):  # a backend that has just been removed
+            pool.probed(pool.backend(probed.name), ok, detail, clock.now())
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRE_S)
+            for pool in self._pools.values():
+                for backend in pool.backends:
+                    backend.connections.expire()
+
+    async def drain(self) -> None:
+        """Accept nothing new, let what is in flight finish, cut what is left after `shutdown.drain`."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        if self._listener is None:
+            return
+        self._listener.drain()
+        until = clock.now() + self.settings.shutdown.drain
+        while self._listener.connections and clock.now() < until:
+            await asyncio.sleep(0.02)
+        if self._listener.connections:
+            log.warning(
+                "cutting %d connections after %g s",
+                len(self._listener.connections),
+                self.settings.shutdown.drain,
+            )
+
+    async def close(self) -> None:
+        """End everything at once."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        if self._listener is not None:
+            self._listener.abort()
+        await self._checker.close()
+        for pool in self._pools.values():
+            for backend in pool.backends:
+                if backend.connections is not None:
+                    backend.connections.close()
+        if self._admin is not None:
+            await self._admin.close()
+        await asyncio.sleep(0)  # connections that were aborted report their end
+        await self.tasks.close()
+        await self.access_log.close()
+
+
+async def serve(app: App, lines: logs.Logs) -> None:
+    """Run `app` until SIGTERM or SIGINT; a second one ends it at once."""
+    app.tasks.start("log summaries", lines.run)
+    app.metrics.watch("gateway_log_dropped_total", lambda: lines.dropped)
+    app.metrics.watch("gateway_log_suppressed_total", lambda: lines.suppressed)
+    loop = asyncio.get_running_loop()
+    stop, stop_now = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            stop_now.set()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: log.warning("SIGHUP ignored: restart to read the file again")
+    )
+    await app.start()
+    for address in app.listeners:
+        log.info("listening on %s", address)
+    log.info("admin on %s:%d", *(app.admin_address or ("", 0)))
+    # What exists now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    await stop.wait()
+    log.info("draining, at most %g s", app.settings.shutdown.drain)
+    drained = app.tasks.spawn("drain", app.drain())
+    second = app.tasks.spawn("second signal", _wait(stop_now))
+    await asyncio.wait({drained, second}, return_when=asyncio.FIRST_COMPLETED)
+    await app.close()
+    log.info("ended")
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def run(settings: Settings, config_path: Path | None = None) -> int:
+    """The process of `gateway run`: 0 when it ended as asked, 1 when it could not start."""
+    lines = logs.set_up(settings.log.level, "json", to_fd(2))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(App(settings, config_path), lines))
+    except StartError as error:
+        lines.close()
+        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201  for whoever typed the command
+        return 1
+    finally:
+        lines.close()
+    return 0
+
+
+class RequestIds:
+    """Makes request ids: a random part for the process, then a count."""
+
+    __slots__ = ("_count", "_prefix")
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._count = itertools.count(1)
+
+    def __call__(self) -> str:
+        return f"{self._prefix}-{next(self._count):x}"
+
+
+def _log_change(pool: Pool, backend: Backend, old: State, new: State, why: str) -> None:
+    level = logging.WARNING if new in ("down", "ejected") else logging.INFO
+    log.log(level, "backend %s/%s: %s, was %s (%s)", pool.name, backend.name, new, old, why)
+
+
+def _log_crash(error: BaseException) -> None:
+    log.error("a connection's script failed; the connection is closed", exc_info=error)
+
+
+def _cannot_listen(key: str, address: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{key}: {address} is in use by another process; stop it or choose another address"
+    if error.errno == errno.EACCES:
+        return f"{key}: no permission to listen on {address}; choose a port above 1023"
+    return f"{key}: cannot listen on {address}: {error.strerror or error}"
+
+
+def _raise_file_limit(connections: int) -> None:
+    """Allow as many open files as the connections may need, as far as the system lets us."""
+    wanted = 2 * connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if limit > soft:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        if limit < wanted:
+            log.warning(
+                "at most %d open files are allowed here, %d connections may need %d",
+                limit,
+                connections,
+                wanted,
+            )

@@ -1,0 +1,108 @@
+"""When is which backend asked how it is? A probe loop per backend, on connections of its own."""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+
+from gateway.health.probes import USER_AGENT, Probe, Probed, http
+from gateway.health.state import HealthRule
+from gateway.tasks import Tasks
+
+#: How soon to ask again while the next probes decide something.
+SOON_S = 1.0
+JITTER = 0.1
+
+#: (backend, fit, why in a few words)
+Report = Callable[[Probed, bool, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A backend to probe, how, and with which TLS settings (None: the usual ones)."""
+
+    backend: Probed
+    rule: HealthRule
+    tls: ssl.SSLContext | None = None
+    probe: Probe = http
+
+
+class HealthChecker:
+    """Probes every target for ever and reports each result; knows nothing of pools.
+
+    The report is expected to pass the result on to the backend's `health`, whose `settled` then tells how
+    soon the next probe is due.
+    """
+
+    def __init__(self, tasks: Tasks, report: Report, rng: random.Random) -> None:
+        self._tasks = tasks
+        self._report = report
+        self._rng = rng
+        self._session: aiohttp.ClientSession | None = None
+        self._loops: dict[tuple[str, str], tuple[Target, asyncio.Task[None]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<HealthChecker {len(self._loops)} backends>"
+
+    async def start(self, targets: Iterable[Target]) -> None:
+        """Begin to probe; the first probe of each goes out at once."""
+        # A fresh connection per probe: that new ones are accepted is half of what is asked.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        self.update(targets)
+
+    def update(self, targets: Iterable[Target]) -> None:
+        """Probe exactly these from now on. A target that is as before goes on undisturbed."""
+        wanted = {(target.backend.pool, target.backend.name): target for target in targets}
+        for key, (target, task) in list(self._loops.items()):
+            if wanted.get(key) == target:
+                del wanted[key]
+            else:
+                task.cancel()
+                del self._loops[key]
+        for key, target in wanted.items():
+            task = self._tasks.service(f"health {key[0]}/{key[1]}", partial(self._loop, target))
+            self._loops[key] = (target, task)
+
+    async def close(self) -> None:
+        """Stop probing and close the connections."""
+        running = [task for _, task in self._loops.values()]
+        self._loops.clear()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _loop(self, target: Target) -> None:
+        session = self._session
+        if session is None:
+            raise RuntimeError("start the health checker before giving it targets")
+        first = True
+        while True:
+            fit, why = await target.probe(session, target.backend, target.rule, target.tls)
+            self._report(target.backend, fit, why)
+            settled = target.backend.health.settled
+            await asyncio.sleep(pause_s(target.rule.interval_s, settled, first, self._rng))
+            first = False
+
+
+def pause_s(interval_s: float, settled: bool, first: bool, rng: random.Random) -> float:
+    """Seconds until the next probe: the interval, a tenth more or less; at most about 1 s while undecided.
+
+    After the first probe it is a random part of the interval, which spreads the probes of backends that
+    were all added at the same moment.
+    """
+    if settled and first:
+        return interval_s * rng.random()
+    interval_s = interval_s if settled else min(SOON_S, interval_s)
+    return interval_s * (1.0 - JITTER + 2.0 * JITTER * rng.random())

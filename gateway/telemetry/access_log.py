@@ -1,0 +1,150 @@
+"""What was each request, in one line of JSON? Written far from the request's way."""
+
+import logging
+from asyncio import sleep, to_thread
+from collections.abc import Callable
+
+import msgspec
+
+from gateway import clock
+from gateway.messages import Exchange
+from gateway.telemetry.text import tame
+from gateway.telemetry.writer import Writer
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 0.1
+#: Requests between two flushes; more could only be when the flushing has stopped.
+MAX_WAITING = 65536
+#: Lines formatted before the event loop gets a turn: about half a millisecond.
+SLICE = 500
+
+
+class Line(msgspec.Struct, gc=False):
+    """One line. A struct is encoded twice as fast as a dict: 0.7 µs per line, building included."""
+
+    time: str  # when the request's head was complete
+    request_id: str
+    client: str
+    method: str
+    path: str  # without query
+    route: str
+    pool: str
+    backend: str
+    model: str | None
+    status: int
+    error: str | None
+    attempts: int
+    stream: bool
+    bytes_in: int
+    bytes_out: int
+    duration_ms: float
+    first_byte_ms: float | None  # from sending to the backend until its first body byte
+    overhead_ms: float
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class AccessLog:
+    """Owns the requests not yet written. `add` appends; `run` formats in slices; a thread writes.
+
+    Formatting stays on the loop: in another thread it would hold the interpreter lock just as long, for up
+    to 5 ms at a time.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], enabled: bool = True) -> None:
+        self.enabled = enabled
+        self._waiting: list[Exchange] = []
+        self._overflowed = 0
+        self._writer = Writer("access-log", write)
+        self._encode = msgspec.json.Encoder().encode_lines
+        self._second = -1
+        self._second_text = ""
+
+    def __repr__(self) -> str:
+        return f"<AccessLog {len(self._waiting)} waiting, {self.dropped} dropped>"
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were not and will not be written."""
+        return self._overflowed + self._writer.lost
+
+    def add(self, exchange: Exchange) -> None:
+        """Take a finished request; it must not change afterwards."""
+        if not self.enabled:
+            return
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(exchange)
+        else:
+            self._overflowed += 1
+
+    async def run(self) -> None:
+        """Write what has been added, every 100 ms, until cancelled."""
+        while True:
+            await sleep(FLUSH_S)
+            while self._waiting:
+                self._flush_slice()
+                await sleep(0)
+
+    async def close(self, timeout_s: float = 1.0) -> None:
+        """Write what is left; wait for the output no longer than `timeout_s`."""
+        self.enabled = False
+        while self._waiting:
+            self._flush_slice()
+        await to_thread(self._writer.close, timeout_s)
+
+    def _flush_slice(self) -> None:
+        waiting = self._waiting
+        if self._writer.full:  # no use in formatting what would be refused
+            self._overflowed += len(waiting)
+            waiting.clear()
+            return
+        batch = waiting[:SLICE]
+        del waiting[:SLICE]  # first, so that one that cannot be written does not stand in the way for ever
+        offset = clock.wall() - clock.now()
+        try:
+            data = self._encode([self._line(exchange, offset) for exchange in batch])
+        except Exception:
+            self._overflowed += len(batch)
+            log.exception("%d access log lines could not be formatted and are lost", len(batch))
+        else:
+            self._writer.offer(data, len(batch))
+
+    def _line(self, exchange: Exchange, offset: float) -> Line:
+        wall = exchange.wall or exchange.started + offset
+        model = exchange.model
+        traceparent = exchange.traceparent
+        first_byte = exchange.first_byte
+        return Line(
+            self._stamp(wall),
+            tame(exchange.request_id),
+            tame(exchange.client),
+            tame(exchange.method),
+            tame(exchange.path),
+            exchange.route,
+            exchange.pool,
+            exchange.backend,
+            None if model is None else tame(model),
+            exchange.status,
+            exchange.error,
+            exchange.attempts,
+            exchange.stream,
+            exchange.bytes_in,
+            exchange.bytes_out,
+            _ms(exchange.ended - exchange.started),
+            _ms(first_byte - exchange.sent) if first_byte else None,
+            _ms(exchange.overhead_s),
+            tame(traceparent) if traceparent else msgspec.UNSET,
+        )
+
+    def _stamp(self, wall_s: float) -> str:
+        """As `clock.iso`; the part down to the second is the same for many lines."""
+        second = int(wall_s)
+        if second != self._second:
+            self._second = second
+            self._second_text = clock.iso(second)[:-4]
+        return f"{self._second_text}{int((wall_s - second) * 1000):03d}Z"
+
+
+def _ms(seconds: float) -> float:
+    """Milliseconds to the microsecond; `round` would cost three times as much."""
+    return int(seconds * 1_000_000 + 0.5) / 1000 if seconds > 0.0 else 0.0

@@ -1,0 +1,75 @@
+"""Why did the last requests go where they went? A ring of recent decisions, read by people."""
+
+from collections import deque
+from math import inf
+
+from gateway import clock
+from gateway.messages import AttemptTrace, Exchange
+from gateway.telemetry.text import tame
+
+
+class Decisions:
+    """Owns the last `size` recorded decisions.
+
+    Recording one costs several times a pick, so at most `per_second` are recorded in any second: when
+    there is little traffic all of them, else a sample.
+    """
+
+    def __init__(self, size: int = 256, per_second: int = 50) -> None:
+        self._ring: deque[Exchange] = deque(maxlen=size)
+        self._granted = [-inf] * max(per_second, 1)  # when the last `per_second` were granted
+        self._oldest = 0
+
+    def __repr__(self) -> str:
+        return f"<Decisions {len(self._ring)} kept>"
+
+    def wants(self, now: float) -> bool:
+        """Should the decision made at `now` be recorded in full? A yes counts as one."""
+        oldest = self._oldest
+        if now - self._granted[oldest] < 1.0:
+            return False
+        self._granted[oldest] = now
+        self._oldest = (oldest + 1) % len(self._granted)
+        return True
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep a finished request, if its decision was recorded."""
+        if exchange.decision:
+            self._ring.append(exchange)
+
+    def latest(self, limit: int) -> list[dict[str, object]]:
+        """At most `limit` decisions, newest first, as data for JSON; seconds, times in UTC."""
+        offset = clock.wall() - clock.now()
+        newest = list(self._ring)[::-1][:limit]
+        return [_as_dict(exchange, offset) for exchange in newest]
+
+
+def _as_dict(exchange: Exchange, offset: float) -> dict[str, object]:
+    return {
+        "time": clock.iso(exchange.wall or exchange.started + offset),
+        "request_id": tame(exchange.request_id),
+        "route": exchange.route,
+        "model": None if exchange.model is None else tame(exchange.model),
+        "status": exchange.status,
+        "error": exchange.error,
+        "duration_s": round(max(0.0, exchange.ended - exchange.started), 6),
+        "attempts": [_attempt(trace) for trace in exchange.decision or ()],
+    }
+
+
+def _attempt(trace: AttemptTrace) -> dict[str, object]:
+    return {
+        "pool": trace.pool,
+        "policy": trace.policy,
+        "backend": trace.backend,
+        "outcome": None if trace.outcome is None else trace.outcome.label,
+        "error": trace.error,
+        "ended_s": round(trace.ended_s, 6),
+        "candidates": [_rounded(row) for row in trace.candidates],
+        "excluded": trace.excluded,
+    }
+
+
+def _rounded(row: dict[str, object]) -> dict[str, object]:
+    """Seconds to the nanosecond: what a sum of floats carries beyond that is noise."""
+    return {key: round(value, 9) if isinstance(value, float) else value for key, value in row.items()}

@@ -1,0 +1,284 @@
+"""What do Prometheus and its kind get to read? The figures as metric families, and a scrape of them."""
+
+import platform
+from asyncio import sleep
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from gateway import clock
+from gateway.messages import Outcome
+from gateway.pool.stats import Histogram
+from gateway.telemetry import metrics as declared
+from gateway.telemetry.metrics import Metrics, Series
+from gateway.telemetry.render import OPENMETRICS, TEXT, render, wants_openmetrics
+
+STATES = ("up", "down", "ejected", "draining", "starting")
+
+
+class ConnectionFigures(Protocol):
+    """How many connections to a backend are `open`, and how many of those are `idle`."""
+
+    @property
+    def open(self) -> int: ...
+    @property
+    def idle(self) -> int: ...
+
+
+class BackendFigures(Protocol):
+    """What is read of one backend; `outcomes` is indexed by `Outcome`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def outcomes(self) -> Sequence[int]: ...
+    @property
+    def first_byte(self) -> Histogram: ...
+    @property
+    def duration(self) -> Histogram: ...
+    @property
+    def selected(self) -> int: ...
+    @property
+    def health_checks(self) -> Mapping[str, int]: ...
+    @property
+    def ejections(self) -> Mapping[str, int]: ...
+    @property
+    def connections(self) -> ConnectionFigures | None: ...
+    def latency_s(self, now: float) -> float | None: ...
+
+
+class PoolFigures(Protocol):
+    """What is read of one pool; `candidates` brings the states of its backends up to `now`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def policy_name(self) -> str: ...
+    @property
+    def backends(self) -> Sequence[BackendFigures]: ...
+    @property
+    def retries(self) -> Mapping[str, int]: ...
+    @property
+    def shed(self) -> Mapping[str, int]: ...
+    @property
+    def panic(self) -> bool: ...
+    @property
+    def panics(self) -> int: ...
+    def candidates(self, now: float) -> object: ...
+
+
+Labels = tuple[str, ...]
+Values = Iterable[tuple[Labels, float]]
+Histograms = Iterable[tuple[Labels, Histogram]]
+
+
+class Exposition(Collector):
+    """Reads `metrics` and the pools at each scrape; owns the registry they are shown through."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        pools: Callable[[], Iterable[PoolFigures]],
+        now: Callable[[], float] = clock.now,
+    ) -> None:
+        self.metrics = metrics
+        self.now = now
+        self._pools = pools
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        PlatformCollector(self.registry)
+        ProcessCollector(registry=self.registry)
+        GCCollector(self.registry)
+
+    def __repr__(self) -> str:
+        return f"<Exposition of {self.metrics!r}>"
+
+    @property
+    def pools(self) -> Iterable[PoolFigures]:
+        """The pools as they are now."""
+        return self._pools()
+
+    def backends(self) -> Iterator[tuple[PoolFigures, BackendFigures]]:
+        """Every backend with its pool."""
+        for pool in self._pools():
+            for backend in pool.backends:
+                yield pool, backend
+
+    def collect(self) -> Iterator[Metric]:
+        """The families of `SERIES`, in that order, without those that nobody counts."""
+        now = self.now()
+        for pool in self._pools():
+            pool.candidates(now)
+        for series in declared.SERIES:
+            if series.type == "histogram":
+                yield _histogram(series, HISTOGRAMS[series.name](self))
+            elif series.name in self.metrics.readers:
+                yield _family(series, [((), self.metrics.readers[series.name]())])
+            elif series.name in VALUES:
+                yield _family(series, VALUES[series.name](self))
+
+    async def scrape(self, accept: str = "") -> tuple[bytes, str]:
+        """(body, content type) in the format that the request's `Accept` prefers.
+
+        Rendered in slices between which the event loop serves others: many backends make a long text.
+        """
+        openmetrics = wants_openmetrics(accept)
+        parts: list[bytes] = []
+        for part in render(self.registry.collect(), openmetrics):
+            parts.append(part.encode())
+            await sleep(0)
+        return b"".join(parts), OPENMETRICS if openmetrics else TEXT
+
+
+def _family(series: Series, rows: Values) -> Metric:
+    kind = CounterMetricFamily if series.type == "counter" else GaugeMetricFamily
+    family = kind(series.name, series.help, labels=series.labels, unit=series.unit)
+    for labels, value in rows:
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(series: Series, rows: Histograms) -> Metric:
+    """Cumulative buckets of `series.buckets`, which are among the bounds that were counted in."""
+    family = HistogramMetricFamily(series.name, series.help, labels=series.labels, unit=series.unit)
+    bucket, total, sums = f"{series.name}_bucket", f"{series.name}_count", f"{series.name}_sum"
+    uppers = [repr(bound) for bound in series.buckets]
+    positions: list[int] = []
+    bounds: tuple[float, ...] | None = None
+    samples = family.samples
+    for values, histogram in rows:
+        if histogram.bounds is not bounds:
+            bounds = histogram.bounds
+            positions = [bisect_right(bounds, upper) - 1 for upper in series.buckets]
+        labels = dict(zip(series.labels, values, strict=True))
+        counts = list(accumulate(histogram.counts))
+        for upper, position in zip(uppers, positions, strict=True):
+            samples.append(Sample(bucket, labels | {"le": upper}, counts[position]))
+        samples.append(Sample(bucket, labels | {"le": "+Inf"}, counts[-1]))
+        samples.append(Sample(total, labels, counts[-1]))
+        samples.append(Sample(sums, labels, histogram.sum))
+    return family
+
+
+def _requests(source: Exposition) -> Values:
+    for route in source.metrics.routes.values():
+        for (method, code), count in route.requests.items():
+            yield (route.name, method, str(code)), count
+
+
+def _errors(source: Exposition) -> Values:
+    for route in source.metrics.routes.values():
+        for kind, count in route.errors.items():
+            yield (route.name, kind), count
+
+
+def _latencies(source: Exposition) -> Values:
+    now = source.now()
+    for pool, backend in source.backends():
+        seconds = backend.latency_s(now)
+        if seconds is not None:
+            yield (pool.name, backend.name), seconds
+
+
+def _states(source: Exposition) -> Values:
+    for pool, backend in source.backends():
+        for state in STATES:
+            yield (pool.name, backend.name, state), int(backend.state == state)
+
+
+def _connections(source: Exposition) -> Values:
+    for pool, backend in source.backends():
+        connections = backend.connections
+        if connections is not None:
+            idle = connections.idle
+            yield (pool.name, backend.name, "busy"), max(0, connections.open - idle)
+            yield (pool.name, backend.name, "idle"), idle
+
+
+def _outcomes(source: Exposition) -> Values:
+    outcomes = [(outcome, outcome.label) for outcome in Outcome]
+    for pool, backend in source.backends():
+        for outcome, label in outcomes:
+            yield (pool.name, backend.name, label), backend.outcomes[outcome]
+
+
+def _build(source: Exposition) -> Values:
+    yield (source.metrics.version, platform.python_version()), 1
+
+
+def _of_route(read: Callable[[declared.RouteStats], float]) -> Callable[[Exposition], Values]:
+    return lambda source: [((route.name,), read(route)) for route in source.metrics.routes.values()]
+
+
+def _of_backend(read: Callable[[PoolFigures, BackendFigures], float]) -> Callable[[Exposition], Values]:
+    return lambda source: [((pool.name, b.name), read(pool, b)) for pool, b in source.backends()]
+
+
+def _by_key(read: Callable[[BackendFigures], Mapping[str, int]]) -> Callable[[Exposition], Values]:
+    return lambda source: [
+        ((pool.name, b.name, key), count) for pool, b in source.backends() for key, count in read(b).items()
+    ]
+
+
+def _of_pool(read: Callable[[PoolFigures], float]) -> Callable[[Exposition], Values]:
+    return lambda source: [((pool.name,), read(pool)) for pool in source.pools]
+
+
+def _pool_by_key(read: Callable[[PoolFigures], Mapping[str, int]]) -> Callable[[Exposition], Values]:
+    return lambda source: [
+        ((pool.name, key), count) for pool in source.pools for key, count in read(pool).items()
+    ]
+
+
+#: How the values of each counter and gauge of `SERIES` are read; those of `Metrics.watch` bring their own.
+VALUES: dict[str, Callable[[Exposition], Values]] = {
+    "gateway_requests_total": _requests,
+    "gateway_requests_in_flight": _of_route(lambda route: route.in_flight),
+    "gateway_errors_total": _errors,
+    "gateway_request_bytes_total": _of_route(lambda route: route.bytes_in),
+    "gateway_response_bytes_total": _of_route(lambda route: route.bytes_out),
+    "gateway_backend_requests_total": _outcomes,
+    "gateway_backend_in_flight": _of_backend(lambda _, backend: backend.in_flight),
+    "gateway_backend_up": _of_backend(lambda _, backend: int(backend.state in ("up", "starting"))),
+    "gateway_backend_weight": _of_backend(lambda _, backend: backend.weight),
+    "gateway_backend_latency_ewma_seconds": _latencies,
+    "gateway_backend_state": _states,
+    "gateway_backend_connections": _connections,
+    "gateway_backend_selected_total": lambda source: [
+        ((pool.name, b.name, pool.policy_name), b.selected) for pool, b in source.backends()
+    ],
+    "gateway_health_checks_total": _by_key(lambda backend: backend.health_checks),
+    "gateway_ejections_total": _by_key(lambda backend: backend.ejections),
+    "gateway_retries_total": _pool_by_key(lambda pool: pool.retries),
+    "gateway_shed_total": _pool_by_key(lambda pool: pool.shed),
+    "gateway_panic": _of_pool(lambda pool: int(pool.panic)),
+    "gateway_panics_total": _of_pool(lambda pool: pool.panics),
+    "gateway_build_info": _build,
+}
+
+HISTOGRAMS: dict[str, Callable[[Exposition], Histograms]] = {
+    "gateway_request_duration_seconds": lambda source: [
+        ((route.name,), route.duration) for route in source.metrics.routes.values()
+    ],
+    "gateway_overhead_seconds": lambda source: [((), source.metrics.overhead)],
+    "gateway_backend_first_byte_seconds": lambda source: [
+        ((pool.name, b.name), b.first_byte) for pool, b in source.backends()
+    ],
+    "gateway_backend_duration_seconds": lambda source: [
+        ((pool.name, b.name), b.duration) for pool, b in source.backends()
+    ],
+    "gateway_event_loop_lag_seconds": lambda source: [((), source.metrics.loop_lag)],
+}

@@ -1,0 +1,232 @@
+"""Which figures does the gateway keep about itself, and how is a finished request counted?
+
+`SERIES` is the one list of what `/metrics` shows; `exposition` reads the figures when it is asked. Counting
+is done for every request and is nothing but additions to plain numbers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.errors import RULES
+from gateway.messages import Exchange
+from gateway.pool.stats import LATENCY_BOUNDS_S, Histogram
+
+#: Latencies are counted in 40 buckets and shown in 20, each twice the one before: two histograms of 200
+#: backends are then 9200 lines instead of 17200.
+LATENCY_BUCKETS_S = LATENCY_BOUNDS_S[1::2]
+OVERHEAD_BUCKETS_S = (5e-05, 1e-04, 2e-04, 5e-04, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+#: Route label of requests that no route took. No configured name can begin with a dash.
+NO_ROUTE = "-"
+OTHER = "OTHER"
+#: A client may send any token as a method; only these become a label of their own.
+_KNOWN = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+METHODS = {name: name for name in _KNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric family: `name` as Prometheus shows it; `unit` is "" for plain numbers."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+    unit: str = ""
+    buckets: tuple[float, ...] = ()
+
+
+_BACKEND = ("pool", "backend")
+
+SERIES: tuple[Series, ...] = (
+    Series(
+        "gateway_requests_total",
+        "counter",
+        ("route", "method", "code"),
+        'Requests answered, by the status the client got; route "-" where no route took it.',
+    ),
+    Series(
+        "gateway_request_duration_seconds",
+        "histogram",
+        ("route",),
+        "From a request's head to the end of its reply; upgraded connections are not timed.",
+        "seconds",
+        LATENCY_BUCKETS_S,
+    ),
+    Series("gateway_requests_in_flight", "gauge", ("route",), "Requests being worked on."),
+    Series(
+        "gateway_errors_total",
+        "counter",
+        ("route", "kind"),
+        "Requests that ended in an error of the gateway's own, by kind (the value of X-Gateway-Error).",
+    ),
+    Series(
+        "gateway_request_bytes_total", "counter", ("route",), "Body bytes received from clients.", "bytes"
+    ),
+    Series("gateway_response_bytes_total", "counter", ("route",), "Body bytes sent to clients.", "bytes"),
+    Series(
+        "gateway_overhead_seconds",
+        "histogram",
+        (),
+        "Time a request spent in the gateway itself, waiting for neither client nor backend.",
+        "seconds",
+        OVERHEAD_BUCKETS_S,
+    ),
+    Series(
+        "gateway_backend_requests_total",
+        "counter",
+        (*_BACKEND, "outcome"),
+        "Attempts that ended, by outcome; a retried request makes several.",
+    ),
+    Series(
+        "gateway_backend_first_byte_seconds",
+        "histogram",
+        _BACKEND,
+        "From choosing the backend to the first byte of a good answer's body.",
+        "seconds",
+        LATENCY_BUCKETS_S,
+    ),
+    Series(
+        "gateway_backend_duration_seconds",
+        "histogram",
+        _BACKEND,
+        "From choosing the backend to the end of its answer; cancelled attempts are left out.",
+        "seconds",
+        LATENCY_BUCKETS_S,
+    ),
+    Series("gateway_backend_in_flight", "gauge", _BACKEND, "Attempts under way at the backend."),
+    Series(
+        "gateway_backend_up", "gauge", _BACKEND, "1 while the backend is fit for new work (up or starting)."
+    ),
+    Series("gateway_backend_weight", "gauge", _BACKEND, "Weight in effect: the configured one, or less."),
+    Series(
+        "gateway_backend_latency_ewma_seconds",
+        "gauge",
+        _BACKEND,
+        "Expected time to the first body byte, as the balancing sees it; absent until measured.",
+        "seconds",
+    ),
+    Series(
+        "gateway_backend_state", "gauge", (*_BACKEND, "state"), "1 for the state the backend is in, else 0."
+    ),
+    Series(
+        "gateway_backend_connections",
+        "gauge",
+        (*_BACKEND, "state"),
+        "Open connections to the backend: busy, or idle and kept for reuse.",
+    ),
+    Series(
+        "gateway_backend_selected_total",
+        "counter",
+        (*_BACKEND, "policy"),
+        "Times the policy chose the backend.",
+    ),
+    Series(
+        "gateway_health_checks_total", "counter", (*_BACKEND, "result"), "Active health checks, by result."
+    ),
+    Series(
+        "gateway_ejections_total",
+        "counter",
+        (*_BACKEND, "reason"),
+        "Times the backend was taken out because of what its traffic showed.",
+    ),
+    Series("gateway_retries_total", "counter", ("pool", "result"), "Retries, by what became of them."),
+    Series("gateway_shed_total", "counter", ("pool", "reason"), "Requests the pool turned away, by reason."),
+    Series(
+        "gateway_panic", "gauge", ("pool",), "1 while too few backends are healthy and health is ignored."
+    ),
+    Series("gateway_panics_total", "counter", ("pool",), "Times the pool began to ignore health."),
+    Series("gateway_connections", "gauge", (), "Open client connections."),
+    Series("gateway_held_body_bytes", "gauge", (), "Memory taken by request bodies that are held.", "bytes"),
+    Series(
+        "gateway_event_loop_lag_seconds",
+        "histogram",
+        (),
+        "How much later than due a timer ran, measured every 0.5 s: what the event loop makes requests wait.",
+        "seconds",
+        LAG_BUCKETS_S,
+    ),
+    Series(
+        "gateway_access_log_dropped_total", "counter", (), "Access log lines dropped: the output was behind."
+    ),
+    Series("gateway_log_dropped_total", "counter", (), "Log lines dropped: the output was behind."),
+    Series(
+        "gateway_log_suppressed_total", "counter", (), "Log lines left out because they repeated too often."
+    ),
+    Series("gateway_build_info", "gauge", ("version", "python"), "1; its labels say what is running."),
+)
+
+_NAMES = frozenset(series.name for series in SERIES if not series.labels and series.type != "histogram")
+
+
+class RouteStats:
+    """One route's figures; `in_flight` is counted by whoever carries the request."""
+
+    __slots__ = ("bytes_in", "bytes_out", "duration", "errors", "in_flight", "name", "requests")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.in_flight = 0
+        self.duration = Histogram()
+        self.requests: dict[tuple[str, int], int] = {}
+        self.errors: dict[str, int] = {}
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    def __repr__(self) -> str:
+        return f"<RouteStats {self.name} {sum(self.requests.values())} requests, {self.in_flight} in flight>"
+
+
+class Metrics:
+    """The figures that no pool owns; `watch` adds those that others count."""
+
+    __slots__ = ("loop_lag", "overhead", "readers", "routes", "version")
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.routes: dict[str, RouteStats] = {}
+        self.overhead = Histogram(OVERHEAD_BUCKETS_S)
+        self.loop_lag = Histogram(LAG_BUCKETS_S)
+        self.readers: dict[str, Callable[[], float]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Metrics of {len(self.routes)} routes, watching {len(self.readers)} others>"
+
+    def route(self, name: str) -> RouteStats:
+        """The figures of route `name` (a configured name, or "" for none), made at the first call."""
+        name = name or NO_ROUTE
+        stats = self.routes.get(name)
+        if stats is None:
+            stats = self.routes[name] = RouteStats(name)
+        return stats
+
+    def watch(self, name: str, read: Callable[[], float]) -> None:
+        """Show what `read()` says at each scrape as `name`, a series without labels that others count.
+
+        KeyError when `name` is not declared in `SERIES`; a series nobody watches is not shown.
+        """
+        if name not in _NAMES:
+            raise KeyError(f"{name} is no series without labels: declare it in SERIES first")
+        self.readers[name] = read
+
+    def observe(self, exchange: Exchange) -> None:
+        """Count a finished request; once for each."""
+        name = exchange.route or NO_ROUTE
+        stats = self.routes.get(name)
+        if stats is None:
+            stats = self.route(name)
+        key = (METHODS.get(exchange.method, OTHER), exchange.status)
+        requests = stats.requests
+        requests[key] = requests.get(key, 0) + 1
+        stats.bytes_in += exchange.bytes_in
+        stats.bytes_out += exchange.bytes_out
+        if not exchange.upgraded:  # how long a tunnel stood says nothing about speed
+            seconds = exchange.ended - exchange.started
+            stats.duration.observe(seconds if seconds > 0.0 else 0.0)
+        overhead_s = exchange.overhead_s
+        self.overhead.observe(overhead_s if overhead_s > 0.0 else 0.0)
+        if exchange.error is not None:
+            kind = exchange.error if exchange.error in RULES else "other"
+            stats.errors[kind] = stats.errors.get(kind, 0) + 1

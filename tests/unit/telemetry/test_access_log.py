@@ -1,0 +1,231 @@
+"""Does each request leave one honest line, and can neither a stranger nor a stuck output do harm?"""
+
+import asyncio
+import json
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import clock
+from gateway.messages import Exchange
+from gateway.tasks import Tasks
+from gateway.telemetry import access_log
+from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.writer import Writer
+
+FIELDS = [
+    *(
+        "time",
+        "request_id",
+        "client",
+        "method",
+        "path",
+        "route",
+        "pool",
+        "backend",
+        "model",
+        "status",
+        "error",
+    ),
+    *("attempts", "stream", "bytes_in", "bytes_out", "duration_ms", "first_byte_ms", "overhead_ms"),
+]
+
+
+def exchange(**more) -> Exchange:
+    made = Exchange("POST", "/v1/chat", "req-1", "10.0.0.9", clock.now())
+    made.ended = made.started + 0.25
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+async def written(*exchanges: Exchange) -> list[dict[str, object]]:
+    out: list[bytes] = []
+    log = AccessLog(out.append)
+    for one in exchanges:
+        log.add(one)
+    await log.close()
+    assert log.dropped == 0
+    return [json.loads(line) for line in b"".join(out).split(b"\n")[:-1]]
+
+
+async def test_a_line_says_what_happened():
+    """Every field is there, in order, times in milliseconds, with what the exchange held."""
+    started = clock.now()
+    (line,) = await written(
+        exchange(
+            started=started,
+            ended=started + 1.5,
+            sent=started + 0.001,
+            first_byte=started + 0.201,
+            overhead_s=0.000321,
+            route="chat",
+            pool="gpus",
+            backend="gpu-1",
+            model="llama",
+            status=200,
+            attempts=2,
+            stream=True,
+            bytes_in=1000,
+            bytes_out=600,
+            wall=1_700_000_000.25,
+        )
+    )
+    assert list(line) == FIELDS
+    assert line | {"time": ""} == {
+        "time": "",
+        "request_id": "req-1",
+        "client": "10.0.0.9",
+        "method": "POST",
+        "path": "/v1/chat",
+        "route": "chat",
+        "pool": "gpus",
+        "backend": "gpu-1",
+        "model": "llama",
+        "status": 200,
+        "error": None,
+        "attempts": 2,
+        "stream": True,
+        "bytes_in": 1000,
+        "bytes_out": 600,
+        "duration_ms": 1500.0,
+        "first_byte_ms": 200.0,
+        "overhead_ms": 0.321,
+    }
+    assert line["time"] == clock.iso(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"
+
+
+async def test_wall_time_is_worked_out_when_nobody_noted_it():
+    """Without `wall` the line's time is that of `started`, by the clock on the wall."""
+    before = clock.iso(clock.wall() - 60.0)
+    (line,) = await written(exchange(started=clock.now() - 60.0))
+    assert before <= line["time"] <= clock.iso(clock.wall() - 59.0)
+
+
+async def test_lines_of_one_second_and_of_the_next_have_their_own_times():
+    """The remembered part of the time does not stick."""
+    lines = await written(*(exchange(wall=1_700_000_000.0 + i * 0.75) for i in range(4)))
+    assert [line["time"][17:] for line in lines] == ["20.000Z", "20.750Z", "21.500Z", "22.250Z"]
+
+
+async def test_traceparent_is_there_only_when_set():
+    """The trace of a request that belongs to one is logged."""
+    without, with_one = await written(exchange(), exchange(traceparent="00-abc-def-01"))
+    assert "traceparent" not in without
+    assert with_one["traceparent"] == "00-abc-def-01"
+
+
+async def test_a_request_that_never_got_anywhere():
+    """No backend, no first byte: nulls and zeros, never a negative time."""
+    (line,) = await written(exchange(ended=0.0, status=404, error="route_not_found"))
+    assert line["first_byte_ms"] is None
+    assert line["duration_ms"] == 0.0
+    assert line["error"] == "route_not_found"
+
+
+@given(st.text(max_size=600), st.text(max_size=600), st.text(max_size=600))
+def test_nobody_can_forge_a_line(path, model, request_id):
+    """Whatever a client sends stays one line of JSON, valid UTF-8, printable, 256 characters a field."""
+    out: list[bytes] = []
+    log = AccessLog(out.append)
+    log.add(exchange(path=path, model=model, request_id=request_id))
+    asyncio.run(log.close())
+    (data,) = out
+    text = data.decode()
+    assert data.count(b"\n") == 1 and data.endswith(b"\n")
+    assert all(c.isprintable() or c == "\x7f" for c in text[:-1])
+    line = json.loads(text)
+    if path.isascii():
+        assert line["path"] == path[:256]
+
+
+@pytest.mark.parametrize(
+    ("raw", "logged"),
+    [
+        ('x","status":200,"y":"', 'x","status":200,"y":"'),
+        ("a\r\nb\x1b[2J", "a\r\nb\x1b[2J"),
+        ("a\x9b2J", "a\\x9b2J"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+        ("\ud800", "\\ud800"),
+        ("x" * 300, "x" * 256),
+        ("ж" * 300, "ж" * 256),
+    ],
+)
+async def test_hostile_text(raw, logged):
+    """Quotes, line ends, terminal orders and half characters arrive as text, not as what they pretend."""
+    (line,) = await written(exchange(model=raw))
+    assert line["model"] == logged
+
+
+async def test_when_off_nothing_is_kept():
+    """A log that is off costs no memory and starts no thread."""
+    out: list[bytes] = []
+    log = AccessLog(out.append, enabled=False)
+    log.add(exchange())
+    await log.close()
+    assert out == [] and log.dropped == 0
+
+
+async def test_the_service_writes_while_running():
+    """A line is written soon, without waiting for the end."""
+    out: list[bytes] = []
+    arrived = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def write(data: bytes) -> None:
+        out.append(data)
+        loop.call_soon_threadsafe(arrived.set)
+
+    tasks, log = Tasks(), AccessLog(write)
+    tasks.service("access log", log.run)
+    for _ in range(access_log.SLICE + 1):
+        log.add(exchange())
+    await asyncio.wait_for(arrived.wait(), 10)
+    await tasks.close()
+    await log.close()
+    assert sum(data.count(b"\n") for data in out) == access_log.SLICE + 1
+
+
+async def test_a_stuck_output_costs_lines_not_time():
+    """With nobody reading: `add`, flushing and closing go on, memory is bounded, lost lines are counted."""
+    release = threading.Event()
+    out: list[bytes] = []
+
+    def stuck(data: bytes) -> None:
+        release.wait(30)
+        out.append(data)
+
+    log = AccessLog(stuck)
+    log._writer = Writer("access-log", stuck, backlog=1000)
+    total = 3 * access_log.SLICE
+    for _ in range(total):
+        log.add(exchange())
+    await log.close(timeout_s=0.05)
+    assert log.dropped == total
+    release.set()
+
+
+async def test_a_line_that_cannot_be_made_does_not_stand_in_the_way(caplog):
+    """A fault in one exchange costs its batch, counted and reported; what comes after is written."""
+    out: list[bytes] = []
+    log = AccessLog(out.append)
+    log.add(exchange(path=None))
+    log._flush_slice()
+    log.add(exchange())
+    await log.close()
+    assert log.dropped == 1 and b"".join(out).count(b"\n") == 1
+    assert "1 access log lines could not be formatted" in caplog.text
+
+
+async def test_lines_beyond_the_bound_are_counted(monkeypatch):
+    """When flushing has stopped, the list does not grow without end."""
+    monkeypatch.setattr(access_log, "MAX_WAITING", 10)
+    out: list[bytes] = []
+    log = AccessLog(out.append)
+    for _ in range(25):
+        log.add(exchange())
+    assert log.dropped == 15
+    await log.close()
+    assert b"".join(out).count(b"\n") == 10
