@@ -106,7 +106,7 @@ def measure_all(rig: Rig, results: Results, options: argparse.Namespace) -> None
 
 def run(cores: machine.Cores) -> int:
     options = parse()
-    results = usable(options.only, DEFAULT)
+    results = usable(options.only)
     connections = max(options.idle, options.streams) + 1024
     with Rig(cores, streams=True, connections=connections) as rig:
         measure_all(rig, results, options)

@@ -105,7 +105,7 @@ def check_mock(results: Results) -> None:
 
 def run(cores: machine.Cores) -> int:
     options = parse()
-    results = usable(options.only, DEFAULT)
+    results = usable(options.only)
 
     def measure(running: Running) -> dict[str, Sample]:
         wrk(running.port, options.connections, WARM_UP_S, cores, running.work)

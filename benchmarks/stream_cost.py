@@ -142,7 +142,7 @@ def run_many(rig: Rig, results: Results, options: argparse.Namespace) -> None:
 
 def run(cores: machine.Cores) -> int:
     options = parse()
-    results = usable(options.only, DEFAULT)
+    results = usable(options.only)
     rate = f"a chunk of {options.bytes} bytes each {options.interval / 1000:g} ms"
 
     def measure(running: Running) -> dict[str, Sample]:

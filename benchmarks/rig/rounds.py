@@ -58,9 +58,8 @@ def order(names: Sequence[str], number: int) -> list[str]:
     return [*names[shift:], *names[:shift]]
 
 
-def usable(only: Sequence[str] | None, default: Sequence[str]) -> Results:
+def usable(wanted: Sequence[str]) -> Results:
     """The candidates to measure; each one left out is named with the reason."""
-    wanted = list(only or default)
     reasons = missing(wanted)
     results = Results([name for name in wanted if name not in reasons])
     for name, reason in reasons.items():
@@ -123,12 +122,9 @@ def arguments(question: str, default: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=question, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    names = ", ".join(CANDIDATES)
     parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=list(CANDIDATES),
-        metavar="NAME",
-        help=f"of {', '.join(CANDIDATES)} (default: {' '.join(default)})",
+        "--only", nargs="+", choices=list(CANDIDATES), default=default, metavar="NAME", help=f"of {names}"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     return parser

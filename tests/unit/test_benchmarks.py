@@ -138,7 +138,7 @@ def test_default_candidates_exist_and_include_the_base_of_the_ratios() -> None:
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """A candidate that cannot run is left out aloud: the note says what to install."""
     monkeypatch.setattr(machine, "SYSTEM_PATH", "/nonexistent")
-    results = rounds.usable(["direct", "nginx", "haproxy"], [])
+    results = rounds.usable(["direct", "nginx", "haproxy"])
     assert results.candidates == ["direct"]
     assert [note.rpartition(": ")[2] for note in results.notes] == [
         "apt-get install nginx",
