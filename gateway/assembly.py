@@ -152,6 +152,8 @@ def build_paths(
             tuple(lane(route, name) for name, _ in route.pools),
             tuple(weight for _, weight in route.pools),
             tuple(lane(route, name) for name in route.fallback),
+            observer.route(route.name),
+            bool(route.fallback) or len(route.pools) > 1,
         )
         for route in routes
     }

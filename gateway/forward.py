@@ -73,12 +73,6 @@ class Forward:
         "total_at",
     )
 
-    _connection: Upstream | None
-    _lease: Lease
-    _outcome: Outcome
-    _retry_after_s: float | None
-    _sent: bool
-
     def __init__(
         self, lane: Lane, client: Client, request: Request, record: Exchange, target: bytes, tail: bytes
     ) -> None:
@@ -91,6 +85,14 @@ class Forward:
         self.total_at = request.started + lane.total_s
         self._tried: tuple[str, ...] = ()
         self._trace: AttemptTrace | None = None
+        self._connection: Upstream | None = None
+        self._outcome = Outcome.CANCELLED
+        self._retry_after_s: float | None = None
+        self._sent = False
+
+    def through(self, lane: Lane) -> "Forward":
+        """The same exchange with another pool."""
+        return Forward(lane, self.client, self.request, self.record, self.target, self.tail)
 
     async def run(self) -> None:
         """Try backends until one has answered the client.
@@ -98,7 +100,7 @@ class Forward:
         Raises GatewayError: no_backend (nothing was tried), or what the last attempt failed with.
         """
         lane, record = self.lane, self.record
-        pool, sends, at = lane.pool, 0, now()
+        pool, sends, at = lane.pool, 1, now()
         lane.budget.deposit(at)
         record.pool = pool.name
         explain = lane.observer.wants_decision(at)
@@ -106,72 +108,56 @@ class Forward:
             if explain:
                 self._explain(at)
             self._lease = lease = pool.acquire(at, self._tried, True)
-            record.backend = lease.backend.name
+            backend = lease.backend
+            record.backend = backend.name
             record.attempts += 1
-            pause = await self._attempt(sends + 1, at)
+            reuse = False
+            pause: float | None = None
+            try:
+                connection = backend.connections.take()
+                if connection is None:
+                    await self._open(backend.connections)
+                else:
+                    self._send(backend.connections, connection, at)
+                head = await self._head()
+                pause = self._judge(head, sends)
+                if pause is None:
+                    await self._relay(head)
+                reuse = True
+            except GatewayError as error:
+                pause = self._failed(error, sends)
+                if pause is None:
+                    raise
+            finally:
+                self._end(reuse)
             if pause is None:
                 if self._tried:
                     pool.retries["success"] += 1
                 return
             sends += self._sent
-            self._tried = (*self._tried, lease.backend.name)
-            if pause:
-                await wait_until(self.client, now() + pause)
-            at = now()
+            at = await self._next(pause)
 
-    async def _attempt(self, number: int, at: float) -> float | None:
-        """Send and relay the answer. None: the client has its reply; else seconds to wait before another attempt.
-
-        Raises GatewayError when it failed and must not be tried again.
-        """
+    async def _next(self, pause: float) -> float:
+        """Get ready for another attempt, `pause` seconds from now."""
+        self._tried = (*self._tried, self._lease.backend.name)
         self._connection = None
         self._outcome = Outcome.CANCELLED
         self._retry_after_s = None
         self._sent = False
-        reuse = False
-        try:
-            head = await self._exchange(at)
-            pause = self._judge(head, number)
-            if pause is None:
-                await self._relay(head)
-            reuse = True
-        except GatewayError as error:
-            self._outcome = _OUTCOMES.get(error.kind, Outcome.CANCELLED)
-            if self._trace is not None:
-                self._trace.error = error.kind
-            pause = self._again(error.kind, number)
-            if pause is None:
-                raise
-        finally:
-            self._end(reuse)
-        return pause
+        at = now()
+        until = at + pause
+        while at < until:
+            at = await self.client.pause(at, until)
+        return at
 
-    async def _exchange(self, at: float) -> ResponseHead:
-        """Connect, send, wait for the head; a reused connection that had died is replaced once, unseen."""
-        connections: Connections = self._lease.backend.connections
-        connection = connections.take()
-        if connection is not None:
-            self._send(connections, connection, at)
-            try:
-                return await self._head(connection)
-            except GatewayError as error:
-                if error.kind != "reset" or connection.touched >= at or not self._may_repeat():
-                    raise
-            # The backend closed an idle connection at the moment of its reuse: no failure of the backend.
-            connection.release(False)
-            self._connection = None
-            self._sent = False
-        connection = await self._dial(connections)
-        self._send(connections, connection, now())
-        return await self._head(connection)
+    def _failed(self, error: GatewayError, number: int) -> float | None:
+        self._outcome = _OUTCOMES.get(error.kind, Outcome.CANCELLED)
+        if self._trace is not None:
+            self._trace.error = error.kind
+        return self._again(error.kind, number)
 
-    def _may_repeat(self) -> bool:
-        """Whether the request can be sent again after it may have been received."""
-        request = self.request
-        held = request.complete and (not request.received or bool(request.body))
-        return held and (self.lane.replayable or request.head.method in ("GET", "HEAD", "OPTIONS"))
-
-    async def _dial(self, connections: Connections) -> Upstream:
+    async def _open(self, connections: Connections) -> None:
+        """Send on a new connection."""
         client, at = self.client, now()
         until = at + self.lane.connect_s
         dialing = connections.connect(client.wake)
@@ -185,7 +171,13 @@ class Forward:
         except (GatewayError, ClientGone):
             dialing.give_up()
             raise
-        return dialing.connection
+        self._send(connections, dialing.connection, now())
+
+    def _may_repeat(self) -> bool:
+        """Whether the request can be sent again after it may have been received."""
+        request = self.request
+        held = request.complete and (not request.received or bool(request.body))
+        return held and (self.lane.replayable or request.head.method in ("GET", "HEAD", "OPTIONS"))
 
     def _send(self, connections: Connections, connection: Upstream, at: float) -> None:
         request, client = self.request, self.client
@@ -206,36 +198,55 @@ class Forward:
             client.say_continue(request)
             client.upload_to(connection, request)
 
-    async def _head(self, connection: Upstream) -> ResponseHead:
+    async def _head(self) -> ResponseHead:
         """Wait until the answer has a head and something behind it: a body byte, its end, or a switch."""
-        client, request, lane, at = self.client, self.request, self.lane, self.record.sent
+        client, request, lane = self.client, self.request, self.lane
+        at = self.record.sent
         until, received = at + lane.first_byte_s, request.received
+        connection = self._connection
+        assert connection is not None
         while (head := connection.answered()) is None:
             if connection.error is not None:
-                raise connection.error
-            if client.refused is not None:
-                raise client.refused
+                await self._replace(connection, connection.error)
+                return await self._head()
             if connection.reader.interim is not None:
                 self._pass_interim(connection)
+            wait = until if until < self.total_at else self.total_at
             if not request.complete or request.received != received:
-                if request.received != received:
-                    received, until = request.received, at + lane.first_byte_s
-                if (
-                    not request.complete
-                    and connection.writable
-                    and at >= until - lane.first_byte_s + lane.body_timeout_s
-                ):
-                    raise GatewayError("body_timeout", "The request body stalled.", close=True)
-            if at >= until:
-                raise GatewayError("first_byte_timeout", "The backend did not begin to answer in time.")
-            if at >= self.total_at:
-                raise _over_time()
-            wait = min(until, self.total_at)
-            if not request.complete:
-                wait = min(wait, at + lane.body_timeout_s)
+                wait, until, received = self._uploading(connection, at, until, received)
+            if at >= wait:
+                raise _over_time() if at >= self.total_at else _no_first_byte()
             at = await client.pause(at, wait)
         self.record.first_byte = at
         return head
+
+    def _uploading(
+        self, connection: Upstream, at: float, until: float, received: int
+    ) -> tuple[float, float, int]:
+        """While the body still arrives, its pieces are waited for; the backend's time starts with the last one."""
+        client, request, lane = self.client, self.request, self.lane
+        if client.refused is not None:
+            raise client.refused
+        if request.received != received:
+            received, until = request.received, at + lane.first_byte_s
+        wait = min(until, self.total_at)
+        if not request.complete and connection.writable:
+            stalls_at = until - lane.first_byte_s + lane.body_timeout_s
+            if at >= stalls_at:
+                raise GatewayError("body_timeout", "The request body stalled.", close=True)
+            wait = min(wait, stalls_at)
+        return wait, until, received
+
+    async def _replace(self, connection: Upstream, error: GatewayError) -> None:
+        """A reused connection that broke before a byte of answer had been closed by the backend while idle: no
+        failure of the backend, the request goes out again on a new one. Anything else is raised."""
+        untouched = connection.reused and connection.touched < self.record.sent
+        if error.kind != "reset" or not untouched or not self._may_repeat():
+            raise error
+        connection.release(False)
+        self._connection = None
+        self._sent = False
+        await self._open(self._lease.backend.connections)
 
     def _pass_interim(self, connection: Upstream) -> None:
         heads, connection.reader.interim = connection.reader.interim or (), None
@@ -300,6 +311,10 @@ class Forward:
             self._outcome = Outcome.OK
             return
         length = None if head.status == 204 else reader.content_length
+        if reader.complete and length is not None and head.has_body:
+            client.reply_whole(self.request, head.status, fields, connection.take_body())
+            self._outcome = outcome
+            return
         client.begin_reply(self.request, head.status, fields, length, head.has_body)
         connection.stream_to(client)
         if not reader.complete:
@@ -391,12 +406,6 @@ class Forward:
         self.record.decision.append(self._trace)
 
 
-async def wait_until(client: Client, until: float) -> None:
-    at = now()
-    while at < until:
-        at = await client.pause(at, until)
-
-
 def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:
     """The forwarded head behind its Host line: the client's fields, ours, the framing, the empty line."""
     head = request.head
@@ -421,6 +430,10 @@ def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:
 
 def retry_after_line(seconds: float) -> bytes:
     return b"Retry-After: %d\r\n" % max(1, ceil(min(seconds, 3600.0) if seconds != inf else 3600.0))
+
+
+def _no_first_byte() -> GatewayError:
+    return GatewayError("first_byte_timeout", "The backend did not begin to answer in time.")
 
 
 def _over_time() -> GatewayError:

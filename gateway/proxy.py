@@ -17,15 +17,15 @@ from gateway.errors import ClientGone, GatewayError
 from gateway.forward import Forward, Lane, request_tail, retry_after_line
 from gateway.http.headers import DateField
 from gateway.messages import Exchange, Request, RequestHead
-from gateway.ports import Client, Observer
-from gateway.routing.body import BodyFacts, read_body, replace_model
+from gateway.ports import Client, Observer, RouteCount
+from gateway.routing.body import read_body, replace_model
 from gateway.routing.routes import Route, Routes, models_answer
 
 now = clock.now
 
 _ALLOW = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 _JSON = b"Content-Type: application/json\r\n"
-_NO_FACTS = BodyFacts()
+_NOT_TAKEN = frozenset({"no_backend", "connect_error", "connect_timeout"})  # a fallback pool may take it
 _NEVER_OURS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 NO_ROUTE = "-"  # the route label of requests that none took
 
@@ -38,11 +38,8 @@ class Paths:
     lanes: tuple[Lane, ...]
     weights: tuple[float, ...]
     fallbacks: tuple[Lane, ...]
-
-    @property
-    def only(self) -> bool:
-        """Whether there is nothing to draw or to fall back on."""
-        return len(self.lanes) == 1 and not self.fallbacks
+    count: RouteCount
+    several: bool  # whether there is something to draw or to fall back on
 
     def in_order(self, rng: Random) -> Sequence[Lane]:
         drawn = rng.random() * sum(self.weights)
@@ -114,15 +111,22 @@ class Proxy:
             if head.method not in _NEVER_OURS and self._answers_itself(client, request, record):
                 return
             routes, needs_model = self.routes.candidates(head)
-            facts = await self._hold(client, request, needs_model)
-            route = self.routes.choose(routes, facts.model) if needs_model else routes[0]
-            record.route, record.model, record.stream = route.name, facts.model, facts.stream
-            count = self._observer.route(route.name)
-            count.in_flight += 1
+            if not request.complete:
+                await self._hold(client, request, needs_model)
+            model, record.stream = self._facts(request)
+            route = self.routes.choose(routes, model) if needs_model else routes[0]
+            record.route, record.model = route.name, model
+            paths = self.paths[route.name]
+            paths.count.in_flight += 1
             try:
-                await self._forward(client, request, record, self.paths[route.name])
+                tail, target = self._outgoing(client, request, record, route)
+                exchange = Forward(paths.lanes[0], client, request, record, target, tail)
+                if paths.several:
+                    await self._through(exchange, paths.in_order(self._rng))
+                else:
+                    await exchange.run()
             finally:
-                count.in_flight -= 1
+                paths.count.in_flight -= 1
         except GatewayError as error:
             self._reply_error(client, request, record, error)
         except ClientGone:
@@ -144,48 +148,53 @@ class Proxy:
             record.traceparent = request.head.traceparent
         self._observer.finished(record)
 
-    async def _hold(self, client: Client, request: Request, needs_model: bool) -> BodyFacts:
-        """Hold the body as far as the bounds allow and read what it says; 413 and 503 when it must be held."""
-        if not request.complete:
-            must_hold = needs_model or self._rewrites_models
-            if (request.content_length or 0) > self._max_body:
-                raise GatewayError(
-                    "body_too_large",
-                    f"The request body is over the limit of {self._max_body} bytes.",
-                    close=True,
-                )
-            whole = await client.read_body(request, self._max_body if must_hold else self._buffer_body)
-            if not whole:
-                if not must_hold:
-                    return _NO_FACTS
-                raise GatewayError(
-                    "buffers_full",
-                    "No room to hold this body now; try again soon.",
-                    retry_after_s=1.0,
-                    close=True,
-                )
+    async def _hold(self, client: Client, request: Request, needs_model: bool) -> None:
+        """Hold the body as far as the bounds allow; 413, and 503 when it must be held and there is no room."""
+        if (request.content_length or 0) > self._max_body:
+            raise GatewayError(
+                "body_too_large", f"The request body is over the limit of {self._max_body} bytes.", close=True
+            )
+        must_hold = needs_model or self._rewrites_models
+        whole = await client.read_body(request, self._max_body if must_hold else self._buffer_body)
+        if must_hold and not whole:
+            raise GatewayError(
+                "buffers_full",
+                "No room to hold this body now; try again soon.",
+                retry_after_s=1.0,
+                close=True,
+            )
+
+    @staticmethod
+    def _facts(request: Request) -> tuple[str | None, bool]:
+        """The model a held body names, and whether it asks for a stream."""
         pieces = request.body
-        if not pieces:
-            return _NO_FACTS
+        if not pieces or not request.complete:
+            return None, False
         if len(pieces) > 1:
             pieces = request.body = [b"".join(pieces)]
         return read_body(pieces[0], request.head.content_type)
 
-    async def _forward(self, client: Client, request: Request, record: Exchange, paths: Paths) -> None:
-        route, target = paths.route, request.head.target
+    @staticmethod
+    async def _through(exchange: Forward, lanes: Sequence[Lane]) -> None:
+        """Try one pool after the other until one can take the request."""
+        for lane in lanes[:-1]:
+            try:
+                return await exchange.through(lane).run()
+            except GatewayError as error:
+                if error.kind not in _NOT_TAKEN or exchange.client.replying:
+                    raise
+        await exchange.through(lanes[-1]).run()
+
+    def _outgoing(
+        self, client: Client, request: Request, record: Exchange, route: Route
+    ) -> tuple[bytes, bytes]:
+        """The forwarded head behind its Host line, and the target, with the route's rewriting done."""
+        target = request.head.target
         if route.rewrite_model is not None and request.body:
             request.body = [replace_model(request.body[0], route.rewrite_model)]
         if route.rewrite_prefix is not None:
             target = route.target(target)
-        tail = request_tail(request, self._forwarding(client, request.head), record.request_id)
-        lanes = paths.lanes if paths.only else paths.in_order(self._rng)
-        for lane in lanes[:-1]:
-            try:
-                return await Forward(lane, client, request, record, target, tail).run()
-            except GatewayError as error:
-                if error.kind not in ("no_backend", "connect_error", "connect_timeout") or client.replying:
-                    raise
-        await Forward(lanes[-1], client, request, record, target, tail).run()
+        return request_tail(request, self._forwarding(client, request.head), record.request_id), target
 
     def _forwarding(self, client: Client, head: RequestHead) -> bytes:
         """The X-Forwarded-* lines; what the client claims counts only from a trusted address."""

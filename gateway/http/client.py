@@ -92,15 +92,15 @@ class BackendConnection(asyncio.Protocol):
         self._wake = wake
         if without_body or wants_upgrade:
             self.reader.begin(without_body, wants_upgrade)
-        if self.transport is None or self.transport.is_closing():
+        transport = self.transport
+        if transport is None:
             self.error = GatewayError("reset", "The backend closed the connection.")
-            return
-        if not body:
-            self.transport.write(head)
+        elif not body:
+            transport.write(head)
         elif len(body) == 1 and len(body[0]) < HIGH_WATER:
-            self.transport.write(head + body[0])
+            transport.write(head + body[0])
         else:
-            self.transport.writelines([head, *body])
+            transport.writelines([head, *body])
 
     def answered(self) -> ResponseHead | None:
         """The response head, once there is something to go on with: a body byte, the end, or a switch."""
@@ -108,6 +108,11 @@ class BackendConnection(asyncio.Protocol):
         if reader.head is not None and (reader.pieces or reader.complete or reader.switched):
             return reader.head
         return None
+
+    def take_body(self) -> bytes:
+        """The body of an answer that is complete before anything of it was sent on."""
+        pieces, self.reader.pieces = self.reader.pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def stream_to(self, sink: Sink) -> None:
         """From now on body bytes go to `sink`; those held so far go first, in one piece."""

@@ -423,6 +423,24 @@ class ClientConnection(asyncio.Protocol):
 
     # Replies.
 
+    def reply_whole(self, request: Request, status: int, fields: bytes, body: bytes) -> None:
+        """Write a reply whose body is all there, in one piece."""
+        self.replying = True
+        transport = self.transport
+        if transport is None or self.lost:
+            return
+        self.bytes_out += len(body)
+        transport.write(
+            b"%b%bContent-Length: %d\r\n%b\r\n%b"
+            % (
+                STATUS_LINES.get(status) or status_line(status),
+                fields,
+                len(body),
+                self._persistence(request),
+                body,
+            )
+        )
+
     def begin_reply(
         self, request: Request, status: int, fields: bytes, length: int | None, body: bool
     ) -> None:
@@ -432,28 +450,33 @@ class ClientConnection(asyncio.Protocol):
         """
         self.replying = True
         self._chunked = False
-        minor = request.head.minor
         framing = b""
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
+        elif body and request.head.minor:
+            self._chunked = True
+            framing = b"Transfer-Encoding: chunked\r\n"
         elif body:
-            if minor:
-                self._chunked = True
-                framing = b"Transfer-Encoding: chunked\r\n"
-            else:
-                self.closing = True
+            self.closing = True
+        self._head = b"%b%b%b%b\r\n" % (
+            STATUS_LINES.get(status) or status_line(status),
+            fields,
+            framing,
+            self._persistence(request),
+        )
+
+    def _persistence(self, request: Request) -> bytes:
+        """The Connection line: whether another request may follow on this connection."""
         if (
             self.closing
             or not request.keep_alive
+            or not request.complete
             or self._listener.draining
             or self.refused is not None
-            or not request.complete
         ):
             self.closing = True
-            framing += _CLOSE
-        elif not minor:
-            framing += _KEEP_ALIVE
-        self._head = b"%b%b%b\r\n" % (STATUS_LINES.get(status) or status_line(status), fields, framing)
+            return _CLOSE
+        return b"" if request.head.minor else _KEEP_ALIVE
 
     def write_interim(self, head: bytes) -> None:
         """Send a 1xx head at once."""

@@ -25,6 +25,7 @@ class _Members(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Members).decode
+_new = tuple.__new__
 _NOTHING = BodyFacts()
 _PART = re.compile(rb'name="?(model|stream)"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{0,256})\r\n--')
 
@@ -42,7 +43,8 @@ def read_body(body: bytes, content_type: bytes) -> BodyFacts:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _NOTHING
     model = members.model
-    return BodyFacts(model[:MAX_MODEL] if isinstance(model, str) else None, members.stream is True)
+    facts = (model[:MAX_MODEL] if isinstance(model, str) else None, members.stream is True)
+    return _new(BodyFacts, facts)  # a third of what calling the class costs
 
 
 def _read_form(body: bytes) -> BodyFacts:
