@@ -13,6 +13,7 @@ from gateway.health.outlier import OutlierRule
 from gateway.health.state import HealthRule
 from gateway.http.client import BackendConnections, Spawn
 from gateway.http.headers import DateField
+from gateway.http.outbox import Outbox
 from gateway.pool.backend import Backend, BackendSpec
 from gateway.pool.pool import OnChange, Pool, PoolRules
 from gateway.ports import Observer
@@ -81,7 +82,7 @@ def tls_contexts(pool: Pool, settings: schema.Pool) -> dict[str, ssl.SSLContext]
 
 
 def connect_backend(
-    backend: Backend, settings: schema.Keepalive, tls: ssl.SSLContext | None, spawn: Spawn
+    backend: Backend, settings: schema.Keepalive, tls: ssl.SSLContext | None, spawn: Spawn, outbox: Outbox
 ) -> BackendConnections:
     return BackendConnections(
         backend.name,
@@ -92,6 +93,7 @@ def connect_backend(
         idle_s=settings.idle,
         max_idle=settings.max_idle,
         spawn=spawn,
+        outbox=outbox,
     )
 
 

@@ -121,7 +121,7 @@ class Forward:
                     self._send(backend.connections, connection, at)
                 head = await self._head()
                 pause = self._judge(head, sends)
-                if pause is None:
+                if pause is None and not self._reply_whole(head):
                     await self._relay(head)
                 reuse = True
             except GatewayError as error:
@@ -298,8 +298,19 @@ class Forward:
         pool.retries["tried"] += 1
         return pause
 
+    def _reply_whole(self, head: ResponseHead) -> bool:
+        """Give the client an answer that is complete already; False when it is not, or has no body."""
+        connection = self._connection
+        assert connection is not None
+        reader = connection.reader
+        if not reader.complete or reader.content_length is None or not head.has_body:
+            return False
+        self.record.status = head.status
+        self.client.reply_whole(self.request, head.status, self._fields(head), connection.take_body())
+        return True
+
     async def _relay(self, head: ResponseHead) -> None:
-        """Give the client the answer; from here on nothing can be taken back."""
+        """Give the client the answer as it arrives; from here on nothing can be taken back."""
         outcome, self._outcome = self._outcome, Outcome.CANCELLED
         client, connection = self.client, self._connection
         assert connection is not None
@@ -311,10 +322,6 @@ class Forward:
             self._outcome = Outcome.OK
             return
         length = None if head.status == 204 else reader.content_length
-        if reader.complete and length is not None and head.has_body:
-            client.reply_whole(self.request, head.status, fields, connection.take_body())
-            self._outcome = outcome
-            return
         client.begin_reply(self.request, head.status, fields, length, head.has_body)
         connection.stream_to(client)
         if not reader.complete:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 from gateway import clock
 from gateway.errors import GatewayError
 from gateway.http.memo import HeadMemo
+from gateway.http.outbox import Outbox
 from gateway.http.response_reader import ResponseReader
 from gateway.messages import ResponseHead
 
@@ -43,6 +44,7 @@ class BackendConnection(asyncio.Protocol):
 
     __slots__ = (
         "_chunked_upload",
+        "_corked",
         "_on_write_room",
         "_paused",
         "_pool",
@@ -72,6 +74,7 @@ class BackendConnection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._tunnel: Tunnel | None = None
         self._chunked_upload = False
+        self._corked: bytes | None = None  # a request held until the end of this turn
         self._on_write_room: Callable[[bool], None] | None = None
 
     def __repr__(self) -> str:
@@ -95,12 +98,24 @@ class BackendConnection(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             self.error = GatewayError("reset", "The backend closed the connection.")
-        elif not body:
-            transport.write(head)
         elif len(body) == 1 and len(body[0]) < HIGH_WATER:
-            transport.write(head + body[0])
-        else:
+            outbox = self._pool.outbox
+            if outbox.direct:
+                outbox.direct -= 1
+                transport.write(head + body[0])
+            else:
+                self._corked = head + body[0]
+                outbox.add(self)
+        elif body:
             transport.writelines([head, *body])
+        else:
+            transport.write(head)
+
+    def uncork(self) -> None:
+        """Send what was held until the end of the turn."""
+        data, self._corked = self._corked, None
+        if data is not None and self.transport is not None:
+            self.transport.write(data)
 
     def answered(self) -> ResponseHead | None:
         """The response head, once there is something to go on with: a body byte, the end, or a switch."""
@@ -172,6 +187,7 @@ class BackendConnection(asyncio.Protocol):
         self._sink = None
         self._on_write_room = None
         self._chunked_upload = False
+        self._corked = None
         transport = self.transport
         if transport is None:
             return
@@ -291,12 +307,14 @@ class BackendConnections:
         idle_s: float,
         max_idle: int,
         spawn: Spawn,
+        outbox: Outbox,
     ) -> None:
         self.name = name
         self.prefix = prefix.encode()
         self.host_line = b" HTTP/1.1\r\nHost: %b\r\n" % authority
         self.label_line = b"X-Gateway-Backend: %b\r\n" % name.encode()
         self.heads: HeadMemo[ResponseHead] = HeadMemo(64)
+        self.outbox = outbox
         self._address = address
         self._tls = tls
         self._idle_s = idle_s

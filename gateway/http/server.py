@@ -14,6 +14,7 @@ from gateway import clock
 from gateway.errors import ClientGone, GatewayError
 from gateway.http.headers import STATUS_LINES, status_line
 from gateway.http.memo import HeadMemo
+from gateway.http.outbox import Outbox
 from gateway.http.request_reader import RequestReader
 from gateway.http.script import Alarm, Script
 from gateway.messages import Request, RequestHead
@@ -79,11 +80,13 @@ class Listener:
         serve: Callable[["ClientConnection"], Coroutine[Any, Any, None]],
         on_crash: Callable[[BaseException], None],
         loop: asyncio.AbstractEventLoop,
+        outbox: Outbox,
     ) -> None:
         self.bounds = bounds
         self.serve = serve
         self.on_crash = on_crash
         self.loop = loop
+        self.outbox = outbox
         self.heads: HeadMemo[RequestHead] = HeadMemo()
         self.connections: set[ClientConnection] = set()
         self.held_bytes = 0
@@ -113,6 +116,7 @@ class ClientConnection(asyncio.Protocol):
         "_alarm",
         "_backlog",
         "_chunked",
+        "_corked",
         "_head",
         "_held",
         "_linger_left",
@@ -157,6 +161,7 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._head: bytes | None = None
         self._chunked = False
+        self._corked: bytes | None = None  # written, but held until the end of this turn
         self._held = 0  # this request's share of the listener's held_bytes
         self._linger_left = 0
         self.stalled_at = 0.0  # since when the client takes nothing
@@ -388,8 +393,8 @@ class ClientConnection(asyncio.Protocol):
         """Answer `Expect: 100-continue`, unless the body is on its way already."""
         if request.head.expects_continue and not (request.continued or request.received or request.complete):
             request.continued = True
-            if request.head.minor and self.transport is not None:
-                self.transport.write(_CONTINUE)
+            if request.head.minor:
+                self._write(_CONTINUE)
 
     def upload_to(self, sink: UploadSink, request: Request) -> None:
         """From now on body pieces go to `sink`; those held so far go first."""
@@ -426,20 +431,34 @@ class ClientConnection(asyncio.Protocol):
     def reply_whole(self, request: Request, status: int, fields: bytes, body: bytes) -> None:
         """Write a reply whose body is all there, in one piece."""
         self.replying = True
-        transport = self.transport
-        if transport is None or self.lost:
-            return
         self.bytes_out += len(body)
-        transport.write(
-            b"%b%bContent-Length: %d\r\n%b\r\n%b"
-            % (
-                STATUS_LINES.get(status) or status_line(status),
-                fields,
-                len(body),
-                self._persistence(request),
-                body,
-            )
+        data = b"%b%bContent-Length: %d\r\n%b\r\n%b" % (
+            STATUS_LINES.get(status) or status_line(status),
+            fields,
+            len(body),
+            self._persistence(request),
+            body,
         )
+        outbox = self._listener.outbox
+        if outbox.direct or self._corked is not None:
+            outbox.direct -= 1
+            self._write(data)
+        else:
+            self._corked = data
+            outbox.add(self)
+
+    def uncork(self) -> None:
+        """Write what was held until the end of the turn."""
+        if self._corked is not None:
+            self._write(b"")
+
+    def _write(self, data: bytes) -> None:
+        """Every write goes through here: what is held goes first."""
+        if self._corked is not None:
+            data = self._corked + data
+            self._corked = None
+        if self.transport is not None and not self.lost:
+            self.transport.write(data)
 
     def begin_reply(
         self, request: Request, status: int, fields: bytes, length: int | None, body: bool
@@ -480,21 +499,20 @@ class ClientConnection(asyncio.Protocol):
 
     def write_interim(self, head: bytes) -> None:
         """Send a 1xx head at once."""
-        if self.transport is not None and not self.lost:
-            self.transport.write(head)
+        self._write(head)
 
     def relay(self, data: bytes) -> None:
         """Write body bytes; called by the source for each piece as it arrives."""
-        transport = self.transport
-        if transport is None or self.lost:
-            return
         self.bytes_out += len(data)
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head is not None:
             data = self._head + data
             self._head = None
-        transport.write(data)
+        if self._corked is not None:
+            self._write(data)
+        elif self.transport is not None and not self.lost:
+            self.transport.write(data)
 
     def relay_from(self, source: Source) -> None:
         """Body bytes now come from `source`, which is paused while the client does not keep up."""
@@ -513,16 +531,13 @@ class ClientConnection(asyncio.Protocol):
 
     def end_reply(self) -> None:
         """The body is whole: write what ends it."""
-        transport = self.transport
         self._source = None
-        if transport is None or self.lost:
-            return
         tail = b"0\r\n\r\n" if self._chunked else b""
         if self._head is not None:
             tail = self._head + tail
             self._head = None
         if tail:
-            transport.write(tail)
+            self._write(tail)
 
     def cut_reply(self) -> None:
         """The body cannot be finished: break the connection, so that it is seen to be cut."""
@@ -543,8 +558,7 @@ class ClientConnection(asyncio.Protocol):
 
     def tunnel_write(self, data: bytes) -> None:
         self.bytes_out += len(data)
-        if self.transport is not None:
-            self.transport.write(data)
+        self._write(data)
 
     def tunnel_close(self) -> None:
         if self.transport is not None:
@@ -574,6 +588,7 @@ class ClientConnection(asyncio.Protocol):
         self._linger_left = LINGER_BYTES
         self._on_data = self._discard
         self._resume_reading()
+        self.uncork()
         if transport.can_write_eof():
             transport.write_eof()
         at = now()
@@ -589,6 +604,7 @@ class ClientConnection(asyncio.Protocol):
         self.closing = True
         self._let_go()
         self._on_data = self._discard
+        self.uncork()
         transport = self.transport
         if transport is None or transport.is_closing():
             return

@@ -14,10 +14,9 @@ from gateway.telemetry.writer import Writer
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.1
-#: Requests between two flushes; more could only be when the flushing has stopped.
-MAX_WAITING = 65536
-#: Lines formatted before the event loop gets a turn: about half a millisecond.
-SLICE = 500
+#: Under load a slice is formatted as soon as so many wait: 0.2 ms of work, on objects still in the CPU's
+#: cache. It also bounds what waits.
+AT_ONCE = 128
 
 
 class Line(msgspec.Struct, gc=False):
@@ -72,10 +71,10 @@ class AccessLog:
         """Take a finished request; it must not change afterwards."""
         if not self.enabled:
             return
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(exchange)
-        else:
-            self._overflowed += 1
+        waiting = self._waiting
+        waiting.append(exchange)
+        if len(waiting) >= AT_ONCE:
+            self._flush_slice()
 
     async def run(self) -> None:
         """Write what has been added, every 100 ms, until cancelled."""
@@ -98,8 +97,8 @@ class AccessLog:
             self._overflowed += len(waiting)
             waiting.clear()
             return
-        batch = waiting[:SLICE]
-        del waiting[:SLICE]  # first, so that one that cannot be written does not stand in the way for ever
+        batch = waiting[:AT_ONCE]
+        del waiting[:AT_ONCE]  # first, so that one that cannot be written does not stand in the way for ever
         offset = clock.wall() - clock.now()
         try:
             data = self._encode([self._line(exchange, offset) for exchange in batch])
