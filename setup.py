@@ -19,12 +19,16 @@ COMPILED = (
     "gateway/errors.py",
     "gateway/forward.py",
     "gateway/http/client.py",
+    "gateway/http/connections.py",
+    "gateway/http/listener.py",
     "gateway/http/memo.py",
     "gateway/http/outbox.py",
+    "gateway/http/replies.py",
     "gateway/http/request_reader.py",
     "gateway/http/response_reader.py",
     "gateway/http/script.py",
     "gateway/http/server.py",
+    "gateway/lanes.py",
     "gateway/messages.py",
     "gateway/pool/backend.py",
     "gateway/pool/ewma.py",
@@ -58,11 +62,17 @@ def extensions() -> list[object]:
     if lacks := missing():
         if wish == "on":
             sys.exit(f"GATEWAY_COMPILE=on, but {lacks}")
-        print(f"not compiled: {lacks}; the gateway runs interpreted, at twice the CPU per request")
+        print(f"not compiled: {lacks}; the gateway runs interpreted, at twice the CPU per request")  # noqa: T201  pip -v shows it
         return []
-    from mypyc.build import mypycify  # noqa: PLC0415  not needed, and may be absent, above
+    from mypyc.build import mypycify
 
-    return list(mypycify(["--config-file=", "--ignore-missing-imports", "--follow-imports=silent", *COMPILED], opt_level="3", debug_level="0"))
+    return list(
+        mypycify(
+            ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent", *COMPILED],
+            opt_level="3",
+            debug_level="0",
+        )
+    )
 
 
 setup(ext_modules=extensions())

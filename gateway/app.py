@@ -11,8 +11,10 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import uvloop
 
@@ -28,8 +30,9 @@ from gateway.assembly import (
 )
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
+from gateway.http.listener import Listener
 from gateway.http.outbox import Outbox
-from gateway.http.server import Listener
+from gateway.http.server import ClientConnection
 from gateway.pool.backend import Backend, State
 from gateway.pool.pool import Pool
 from gateway.proxy import Proxy
@@ -123,8 +126,7 @@ class App:
             routes,
             build_paths(routes, self._pools, settings, telemetry, self._rng),
             telemetry,
-            max_body=settings.limits.max_body,
-            buffer_body=settings.limits.buffer_body,
+            settings.limits,
             trusted=trust(tuple(str(network) for network in settings.trusted_proxies)),
             make_id=request_ids(),
             rng=self._rng,
@@ -153,7 +155,12 @@ class App:
             host, port = split_address(address.address)
             try:
                 server = await asyncio.get_running_loop().create_server(
-                    listener.accept, host, port, backlog=BACKLOG, reuse_address=True
+                    # uvloop and asyncio ask for the methods of a Protocol, not for the class
+                    cast(Callable[[], asyncio.Protocol], partial(ClientConnection, listener)),
+                    host,
+                    port,
+                    backlog=BACKLOG,
+                    reuse_address=True,
                 )
             except OSError as error:
                 raise StartError(_cannot_listen("listen", address.address, error)) from None
@@ -204,7 +211,7 @@ class App:
             return
         self._listener.drain()
         until = clock.now() + self.settings.shutdown.drain
-        while self._listener.connections and clock.now() < until:
+        while self._listener.connections and clock.now() < until:  # noqa: ASYNC110  no event on the hot path
             await asyncio.sleep(0.02)
         if self._listener.connections:
             log.warning(
@@ -254,8 +261,8 @@ async def serve(app: App, lines: logs.Logs) -> None:
     for address in app.listeners:
         log.info("listening on %s", address)
     log.info("admin on %s:%d", *(app.admin_address or ("", 0)))
-    # What exists now lives as long as the process: the collector need not look at it again.
-    # Requests make no cycles, connections few: looking for them after 700 objects, as is the default, is waste.
+    # What exists now lives as long as the process, and requests make no cycles: the collector need look
+    # neither at the former nor every 700 objects, as is the default.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

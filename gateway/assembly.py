@@ -8,12 +8,12 @@ from random import Random
 
 from gateway.attempts.budget import RetryBudget
 from gateway.attempts.retry import RetryRule
-from gateway.forward import Lane
 from gateway.health.outlier import OutlierRule
 from gateway.health.state import HealthRule
-from gateway.http.client import BackendConnections, Spawn
+from gateway.http.connections import BackendConnections, Destination, Spawn
 from gateway.http.headers import DateField
 from gateway.http.outbox import Outbox
+from gateway.lanes import Lane
 from gateway.pool.backend import Backend, BackendSpec
 from gateway.pool.pool import OnChange, Pool, PoolRules
 from gateway.ports import Observer
@@ -85,11 +85,7 @@ def connect_backend(
     backend: Backend, settings: schema.Keepalive, tls: ssl.SSLContext | None, spawn: Spawn, outbox: Outbox
 ) -> BackendConnections:
     return BackendConnections(
-        backend.name,
-        (backend.host, backend.port),
-        authority=backend.authority,
-        prefix=backend.prefix,
-        tls=tls,
+        Destination(backend.name, backend.host, backend.port, backend.authority, backend.prefix, tls),
         idle_s=settings.idle,
         max_idle=settings.max_idle,
         spawn=spawn,

@@ -5,19 +5,13 @@ connection released, once, in one `finally`. Nothing is tried again after the fi
 cut answer is shown to the client as a cut.
 """
 
-import random
-from dataclasses import dataclass
-from math import ceil, inf
-
 from gateway import clock
-from gateway.attempts.budget import RetryBudget
-from gateway.attempts.retry import Failure, RetryRule, cause_of, decide, pause_s
+from gateway.attempts.retry import Failure, cause_of, decide, pause_s
 from gateway.errors import ClientGone, GatewayError
-from gateway.http.headers import DateField, status_line
+from gateway.http.headers import status_line
+from gateway.lanes import UPGRADE, Lane
 from gateway.messages import AttemptTrace, Exchange, Outcome, Request, ResponseHead
-from gateway.pool.lease import Lease
-from gateway.pool.pool import Pool
-from gateway.ports import Client, Connections, Observer, Upstream
+from gateway.ports import Client, Connections, Upstream
 
 now = clock.now
 
@@ -31,26 +25,6 @@ _OUTCOMES: dict[str, Outcome] = {
     "idle_timeout": Outcome.TIMEOUT,
     "total_timeout": Outcome.TIMEOUT,
 }
-_UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One route's way to one of its pools: the rules an exchange goes by, worked out once. Times in seconds."""
-
-    pool: Pool
-    retry: RetryRule
-    budget: RetryBudget
-    connect_s: float
-    first_byte_s: float
-    idle_s: float
-    total_s: float
-    body_timeout_s: float  # between two pieces of a request body, and for a client that takes no answer
-    replayable: bool
-    observer: Observer
-    rng: random.Random
-    date: DateField
 
 
 class Forward:
@@ -223,7 +197,7 @@ class Forward:
     def _uploading(
         self, connection: Upstream, at: float, until: float, received: int
     ) -> tuple[float, float, int]:
-        """While the body still arrives, its pieces are waited for; the backend's time starts with the last one."""
+        """While the body still arrives its pieces are waited for; the backend's time starts with the last."""
         client, request, lane = self.client, self.request, self.lane
         if client.refused is not None:
             raise client.refused
@@ -238,8 +212,10 @@ class Forward:
         return wait, until, received
 
     async def _replace(self, connection: Upstream, error: GatewayError) -> None:
-        """A reused connection that broke before a byte of answer had been closed by the backend while idle: no
-        failure of the backend, the request goes out again on a new one. Anything else is raised."""
+        """Send again on a new connection what was sent on one the backend had closed while it was idle.
+
+        That is no failure of the backend. Any other error is raised.
+        """
         untouched = connection.reused and connection.touched < self.record.sent
         if error.kind != "reset" or not untouched or not self._may_repeat():
             raise error
@@ -270,7 +246,7 @@ class Forward:
         return self._again(status, number)
 
     def _again(self, problem: str | int, number: int) -> float | None:
-        """Seconds to wait before another attempt after `problem` (kind or status); None: there must be none."""
+        """Seconds to wait before another attempt after `problem` (kind or status); None: make none."""
         lane, request = self.lane, self.request
         pool, here = lane.pool, self._lease.backend.name
         failure = Failure(
@@ -363,7 +339,8 @@ class Forward:
         waited = record.first_byte - record.sent
         own = record.first_byte - record.started - self.client.waited_s
         return (
-            b"%b%bX-Request-ID: %b\r\n%bServer-Timing: gateway;dur=%.2f, backend;dur=%.2f\r\nVia: 1.1 gateway\r\n"
+            b"%b%bX-Request-ID: %b\r\n%b"
+            b"Server-Timing: gateway;dur=%.2f, backend;dur=%.2f\r\nVia: 1.1 gateway\r\n"
             % (
                 head.fields,
                 b"" if head.has_date else self.lane.date.line(clock.wall()),
@@ -379,7 +356,7 @@ class Forward:
         client, at = self.client, now()
         self.record.upgraded = True
         client.replying = True
-        client.write_interim(status_line(101) + fields + _UPGRADE + b"\r\n")
+        client.write_interim(status_line(101) + fields + UPGRADE + b"\r\n")
         client.relay_from(connection)
         connection.begin_upload(False, client.on_upload_room)
         connection.tunnel_to(client)
@@ -411,32 +388,6 @@ class Forward:
         if self.record.decision is None:
             self.record.decision = []
         self.record.decision.append(self._trace)
-
-
-def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:
-    """The forwarded head behind its Host line: the client's fields, ours, the framing, the empty line."""
-    head = request.head
-    if request.complete:
-        size = sum(map(len, request.body))
-        if size or request.content_length is not None or head.method in _BODY_METHODS:
-            framing = b"Content-Length: %d\r\n" % size
-        else:
-            framing = b""
-    elif request.content_length is not None:
-        framing = b"Content-Length: %d\r\n" % request.content_length
-    else:
-        framing = b"Transfer-Encoding: chunked\r\n"
-    return b"%bX-Request-ID: %b\r\n%b%b%bVia: 1.1 gateway\r\n\r\n" % (
-        head.fields,
-        request_id.encode(),
-        forwarding,
-        _UPGRADE if head.websocket else b"",
-        framing,
-    )
-
-
-def retry_after_line(seconds: float) -> bytes:
-    return b"Retry-After: %d\r\n" % max(1, ceil(min(seconds, 3600.0) if seconds != inf else 3600.0))
 
 
 def _no_first_byte() -> GatewayError:

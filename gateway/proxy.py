@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from gateway import clock
 from gateway.errors import ClientGone, GatewayError
-from gateway.forward import Forward, Lane, request_tail, retry_after_line
+from gateway.forward import Forward
 from gateway.http.headers import DateField
+from gateway.lanes import Lane, request_tail, retry_after_line
 from gateway.messages import Exchange, Request, RequestHead
 from gateway.ports import Client, Observer, RouteCount
 from gateway.routing.body import read_body, replace_model
@@ -32,7 +33,7 @@ NO_ROUTE = "-"  # the route label of requests that none took
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """One route with its lanes: `lanes` drawn by the running sums of `weights`, `fallbacks` tried after them."""
+    """One route with its lanes: one of `lanes` is drawn by `weights`, `fallbacks` are tried after it."""
 
     route: Route
     lanes: tuple[Lane, ...]
@@ -49,6 +50,15 @@ class Paths:
         return (self.lanes[index], *self.fallbacks)
 
 
+class BodyBounds(Protocol):
+    """How large a body may be, and up to what size it is held; bytes."""
+
+    @property
+    def max_body(self) -> int: ...
+    @property
+    def buffer_body(self) -> int: ...
+
+
 class Proxy:
     """Serves client connections; holds nothing of its own but references to what does."""
 
@@ -57,9 +67,7 @@ class Proxy:
         routes: Routes,
         paths: Mapping[str, Paths],
         observer: Observer,
-        *,
-        max_body: int,
-        buffer_body: int,
+        bounds: BodyBounds,
         trusted: Callable[[str], bool],
         make_id: Callable[[], str],
         rng: Random,
@@ -67,8 +75,8 @@ class Proxy:
         self.routes = routes
         self.paths = paths
         self._observer = observer
-        self._max_body = max_body
-        self._buffer_body = buffer_body
+        self._max_body = bounds.max_body
+        self._buffer_body = bounds.buffer_body
         self._trusted = trusted
         self._make_id = make_id
         self._rng = rng
@@ -149,7 +157,7 @@ class Proxy:
         self._observer.finished(record)
 
     async def _hold(self, client: Client, request: Request, needs_model: bool) -> None:
-        """Hold the body as far as the bounds allow; 413, and 503 when it must be held and there is no room."""
+        """Hold the body as far as the bounds allow; 413, or 503 when it must be held without room."""
         if (request.content_length or 0) > self._max_body:
             raise GatewayError(
                 "body_too_large", f"The request body is over the limit of {self._max_body} bytes.", close=True
@@ -214,7 +222,7 @@ class Proxy:
         )
 
     def _answers_itself(self, client: Client, request: Request, record: Exchange) -> bool:
-        """Answer what no backend is asked: TRACE, OPTIONS *, the last hop of OPTIONS, the models of the pools."""
+        """Answer what no backend is asked: TRACE, OPTIONS * or at its last hop, the models of the pools."""
         head = request.head
         if head.method == "TRACE":
             raise GatewayError(

@@ -1,4 +1,4 @@
-"""Who watches background work? The only module that creates tasks: named, referenced, their failures reported.
+"""Who watches background work? The only module that creates tasks: named, kept, failures reported.
 
 A `TaskGroup` would end everything when one probe crashes; a gateway must go on, so a failed task is
 logged and, where it is a service, started again after a pause that grows.

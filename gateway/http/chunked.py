@@ -36,10 +36,12 @@ class ChunkedReader:
     """
 
     __slots__ = (
+        "_at",
         "_buffer",
         "_extensions",
+        "_in_trailer",
         "_left",
-        "_state",
+        "_owes_end",
         "_trailer_bytes",
         "_trailer_fields",
         "done",
@@ -47,9 +49,11 @@ class ChunkedReader:
     )
 
     def __init__(self) -> None:
-        self._buffer = b""
-        self._left = 0
-        self._state = self._size
+        self._buffer = b""  # what cannot be read before more has come: part of a line
+        self._at = 0  # where in the buffer reading goes on; cutting it off each time would be quadratic
+        self._left = 0  # of the current chunk's data
+        self._owes_end = False  # the CRLF behind a chunk's data comes next
+        self._in_trailer = False
         self._extensions = 0
         self._trailer_bytes = 0
         self._trailer_fields = 0
@@ -57,33 +61,59 @@ class ChunkedReader:
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        self._buffer += data
+        self._buffer = buffer = self._buffer + data if self._buffer else data
+        self._at = 0
         pieces: list[bytes] = []
-        while not self.done and self._state(pieces):
-            pass
+        while not self.done:
+            if self._left:
+                piece = buffer[self._at : self._at + self._left]
+                if not piece:
+                    break
+                self._at += len(piece)
+                self._left -= len(piece)
+                self._owes_end = not self._left
+                pieces.append(piece)
+            elif not (self._read_end() if self._owes_end else self._read_line()):
+                break
         if self.done:
-            self.rest, self._buffer = self._buffer, b""
+            self.rest, self._buffer = buffer[self._at :], b""
+        else:
+            self._buffer = buffer[self._at :]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _line(self, limit: int) -> bytes | None:
-        """The next CRLF-terminated line without its end, or None until it is whole."""
-        end = self._buffer.find(b"\n")
-        if end < 0:
-            if len(self._buffer) > limit:
-                raise _bad("a line is too long")
-            if b"\r" in self._buffer[:-1]:
-                raise _bad("a bare CR")
-            return None
-        line = self._buffer[: end + 1]
-        if len(line) > limit or not line.endswith(b"\r\n") or b"\r" in line[:-2]:
-            raise _bad("a line does not end with CRLF, or is too long")
-        self._buffer = self._buffer[end + 1 :]
-        return line[:-2]
+    def _read_end(self) -> bool:
+        """Read the CRLF behind a chunk's data; False when it is not all here."""
+        found = self._buffer[self._at : self._at + 2]
+        if found != b"\r\n":
+            if found in (b"", b"\r"):
+                return False
+            raise _bad("a chunk is longer than its size")
+        self._at += 2
+        self._owes_end = False
+        return True
 
-    def _size(self, pieces: list[bytes]) -> bool:
-        line = self._line(MAX_LINE)
-        if line is None:
+    def _read_line(self) -> bool:
+        """Read a size line or a trailer line; False when it is not all here."""
+        at, limit = self._at, MAX_TRAILER if self._in_trailer else MAX_LINE
+        end = self._buffer.find(b"\n", at, at + limit)
+        if end < 0:
+            line = self._buffer[at : at + limit]
+            if len(line) == limit:
+                raise _bad("a line is too long")
+            if b"\r" in line[:-1]:
+                raise _bad("a bare CR")
             return False
+        line = self._buffer[at : end + 1]
+        if not line.endswith(b"\r\n"):
+            raise _bad("a line does not end with CRLF")
+        self._at = end + 1
+        if self._in_trailer:
+            self._take_trailer(line[:-2])
+        else:
+            self._take_size(line[:-2])
+        return True
+
+    def _take_size(self, line: bytes) -> None:
         found = _SIZE.fullmatch(line)
         if found is None:
             raise _bad("a chunk size is malformed")
@@ -91,43 +121,18 @@ class ChunkedReader:
         if self._extensions > MAX_EXTENSIONS:
             raise _bad("the chunk extensions are too long")
         self._left = int(found[1], 16)
-        self._state = self._data if self._left else self._trailer
-        return True
+        self._in_trailer = not self._left
 
-    def _data(self, pieces: list[bytes]) -> bool:
-        if not self._buffer:
-            return False
-        piece = self._buffer[: self._left]
-        self._buffer = self._buffer[self._left :]
-        self._left -= len(piece)
-        pieces.append(piece)
-        if self._left == 0:
-            self._state = self._data_end
-        return True
-
-    def _data_end(self, pieces: list[bytes]) -> bool:
-        if not b"\r\n".startswith(self._buffer[:2]):
-            raise _bad("a chunk is longer than its size")
-        if len(self._buffer) < 2:
-            return False
-        self._buffer = self._buffer[2:]
-        self._state = self._size
-        return True
-
-    def _trailer(self, pieces: list[bytes]) -> bool:
-        line = self._line(MAX_TRAILER)
-        if line is None:
-            return False
+    def _take_trailer(self, line: bytes) -> None:
         if not line:
             self.done = True
-            return True
+            return
+        if _TRAILER.fullmatch(line) is None:
+            raise _bad("a trailer field is malformed")
         self._trailer_bytes += len(line)
         self._trailer_fields += 1
         if self._trailer_bytes > MAX_TRAILER or self._trailer_fields > MAX_TRAILER_FIELDS:
             raise GatewayError("header_too_large", "The trailer section is too large.", close=True)
-        if _TRAILER.fullmatch(line) is None:
-            raise _bad("a trailer field is malformed")
-        return True
 
 
 def _bad(why: str) -> GatewayError:

@@ -31,8 +31,10 @@ MAX_FIELDS = 100  # Envoy's bound; haproxy 101, aiohttp 128
 MAX_TARGET = 8 * 1024  # RFC 9112 3 asks for at least 8000
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])\r\n")
+_LINE_SO_FAR = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [\x21-\x7e]*(?: [HTP/0-9.]{0,8}\r?)?)?")
 _AMBIGUOUS = ("bad_request", "The body's length is ambiguous or malformed.")
 _UNKNOWN_CODING = ("transfer_encoding_not_implemented", "The only transfer coding known is 'chunked'.")
+_VERSION = ("version_not_supported", "Use HTTP/1.1 or HTTP/1.0.")
 _EXPECTATION = ("expectation_failed", "The only expectation known is '100-continue'.")
 
 
@@ -44,8 +46,11 @@ class RequestReader:
     """
 
     __slots__ = (
+        "_asks_websocket",
+        "_blank",
         "_bytes",
         "_chunks",
+        "_error",
         "_head",
         "_hosts",
         "_length",
@@ -65,7 +70,9 @@ class RequestReader:
         self._parser: httptools.HttpRequestParser | None = None
         self._request: Request | None = None
         self._chunks: ChunkedReader | None = None
+        self._error: httptools.HttpParserError | None = None
         self._bytes = b""
+        self._blank = b""  # of the empty line that may stand before a request line (RFC 9112 2.2)
         self.rest = b""
 
     @property
@@ -87,41 +94,55 @@ class RequestReader:
     def _parse(self, data: bytes, now: float) -> Request | None:
         parser = self._parser
         if parser is None:
-            if data.startswith(b"\r\n"):  # RFC 9112 2.2: an empty line before the request line is skipped
-                data = data[2:]
+            data = self._skip_blank(data)
             if not data:
                 return None
             parser = self._begin()
-        tail = self._bytes[-3:]
-        found = (tail + data).find(b"\r\n\r\n")
-        end = found + 4 - len(tail) if found >= 0 else len(data)
-        piece = data[:end]
-        self._bytes += piece
-        if len(self._bytes) > self.max_header:
+        before = self._bytes
+        found = (before[-3:] + data).find(b"\r\n\r\n")
+        end = found + 4 - len(before[-3:]) if found >= 0 else len(data)
+        # What is over the bound is not looked at, so that it makes no difference how the bytes were cut.
+        piece = data[: min(end, self.max_header - len(before))]
+        self._bytes = before + piece
+        if self._error is None:
+            try:
+                parser.feed_data(piece)
+            except httptools.HttpParserUpgrade:
+                pass  # the head is whole; whether it is an upgrade we allow is decided from its fields
+            except httptools.HttpParserError as error:
+                self._error = error
+        if self._error is not None and _LINE_SO_FAR.fullmatch(self._bytes) is None:
+            raise self._malformed(self._error)
+        if len(piece) < end:
             self._too_large()
-        try:
-            parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            pass  # the head is whole; whether it is an upgrade we allow is decided from its fields
-        except httptools.HttpParserError as error:
-            raise self._malformed(error) from None
         if found < 0:
             return None
         return self._head_complete(data[end:], now)
 
+    def _skip_blank(self, data: bytes) -> bytes:
+        """`data` without the one empty line that may come before a request; b"" when there is no more."""
+        if self._blank == b"\r\n":
+            return data
+        data = self._blank + data
+        self._blank = data[:2] if b"\r\n".startswith(data[:2]) else b""
+        return data[len(self._blank) :]
+
     def _begin(self) -> httptools.HttpRequestParser:
         self._head = RequestHead()
+        self._asks_websocket = False
         self._length: int | None = None
         self._parts: list[bytes] = []
         self._hosts: list[bytes] = []
         self._named: list[bytes] | None = None
         self._problem: tuple[str, str] | None = None
+        self._error = None
         self._bytes = b""
         self._parser = httptools.HttpRequestParser(self)
         return self._parser
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser for each field."""
+        value = value.rstrip(b" \t")
         field = REQUEST_FIELDS.get(name.lower(), Field.FORWARD)
         if field is Field.FORWARD:
             self._parts += (name, b": ", value, b"\r\n")
@@ -144,12 +165,12 @@ class RequestReader:
         if self._length is not None or self._head.chunked:
             self._problem = _AMBIGUOUS
         try:
-            self._length = parse_length(value.strip(b" \t"))
+            self._length = parse_length(value)
         except ValueError:
             self._problem = _AMBIGUOUS
 
     def _on_transfer_encoding(self, name: bytes, value: bytes) -> None:
-        coding = value.strip(b" \t").lower()
+        coding = value.lower()
         if self._head.chunked or self._length is not None or not valid_token(coding):
             self._problem = _AMBIGUOUS
         elif coding != b"chunked":
@@ -160,11 +181,11 @@ class RequestReader:
         self._named = [*(self._named or ()), value]
 
     def _on_upgrade(self, name: bytes, value: bytes) -> None:
-        if value.strip(b" \t").lower() == b"websocket":
-            self._head.websocket = True
+        if value.lower() == b"websocket":
+            self._asks_websocket = True
 
     def _on_expect(self, name: bytes, value: bytes) -> None:
-        if value.strip(b" \t").lower() != b"100-continue":
+        if value.lower() != b"100-continue":
             self._problem = _EXPECTATION
         self._head.expects_continue = True
 
@@ -182,8 +203,12 @@ class RequestReader:
         """A field for this hop only."""
 
     def _on_max_forwards(self, name: bytes, value: bytes) -> None:
-        if self._head.max_forwards is None and value.isdigit() and len(value) < 9:
-            self._head.max_forwards = int(value)
+        if value.isdigit() and len(value) < 9:
+            hops = int(value)
+            if self._head.max_forwards is None:
+                self._head.max_forwards = hops
+            if hops and self._bytes.startswith(b"OPTIONS "):  # RFC 9110 7.6.2: for TRACE too, which ends here
+                value = b"%d" % (hops - 1)
         self._parts += (name, b": ", value, b"\r\n")
 
     def _head_complete(self, rest: bytes, now: float) -> Request:
@@ -191,7 +216,7 @@ class RequestReader:
         if line is None:
             raise GatewayError("bad_request", "The request line is malformed.", close=True)
         if line[3] != b"1" or line[4] not in b"01":
-            raise GatewayError("version_not_supported", "Use HTTP/1.1 or HTTP/1.0.", close=True)
+            raise GatewayError(*_VERSION, close=True)
         head.method = line[1].decode("ascii")
         head.minor = 1 if line[4] == b"1" else 0
         self._check_target(head, line[2])
@@ -200,12 +225,14 @@ class RequestReader:
         head.parts = tuple(self._parts)
         head.fields = b"".join(self._parts)
         self._parser = None
-        if not head.request_id and not head.traceparent:  # those differ each time: no use in remembering
+        # Ids differ each time: no use in remembering. A wish for WebSocket is void when there is a body.
+        if not (head.request_id or head.traceparent or self._asks_websocket):
             self._memo.learn(self._bytes, head, self._length is not None)
         self._bytes = b""
         return self._begin_body(head, self._length, rest, now)
 
     def _begin_body(self, head: RequestHead, length: int | None, rest: bytes, now: float) -> Request:
+        self._blank = b""
         request = self._request = Request(head, length, now)
         if length:
             if len(rest) == length:
@@ -244,7 +271,7 @@ class RequestReader:
 
     def _check_fields(self, head: RequestHead) -> None:
         hosts = self._hosts
-        if len(self._parts) > 4 * MAX_FIELDS:
+        if self._bytes.count(b"\r\n") - 2 > MAX_FIELDS:  # all of them: those dropped are work, too
             raise GatewayError("header_too_large", f"More than {MAX_FIELDS} header fields.", close=True)
         if len(hosts) != 1 and (head.minor == 1 or hosts):
             raise GatewayError("bad_request", "Exactly one Host field is required.", close=True)
@@ -259,7 +286,7 @@ class RequestReader:
         tokens = list_tokens(self._named or [])
         head.keep_alive = b"close" not in tokens and (head.minor == 1 or b"keep-alive" in tokens)
         head.websocket = (
-            head.websocket
+            self._asks_websocket
             and b"upgrade" in tokens
             and head.method == "GET"
             and head.minor == 1
@@ -300,8 +327,8 @@ class RequestReader:
         line = _LINE.match(self._bytes)
         if line is not None and isinstance(error, httptools.HttpParserInvalidMethodError):
             return GatewayError("method_not_implemented", "The method is not known here.", close=True)
-        if line is not None and line[3] != b"1":
-            return GatewayError("version_not_supported", "Use HTTP/1.1 or HTTP/1.0.", close=True)
+        if line is not None and (line[3] != b"1" or line[4] not in b"01"):
+            return GatewayError(*_VERSION, close=True)
         if self._problem is not None:
             return GatewayError(*self._problem, close=True)
         return GatewayError("bad_request", f"The request is malformed: {error}.", close=True)

@@ -1,5 +1,6 @@
-"""What did the backend answer? Reads one response strictly and counts what it must not hold; knows no sockets."""
+"""What did the backend answer? Reads one response after another, strictly; knows no sockets."""
 
+import re
 from collections.abc import Callable
 
 import httptools
@@ -12,6 +13,8 @@ from gateway.messages import ResponseHead
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 100
 MAX_INTERIM = 16
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class ResponseReader:
@@ -33,7 +36,9 @@ class ResponseReader:
         "_parser",
         "_parts",
         "_problem",
+        "_quiet",
         "_surplus",
+        "_to_websocket",
         "_wants_upgrade",
         "_without_body",
         "_work",
@@ -81,39 +86,62 @@ class ResponseReader:
         self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        parser, first = self._parser, self._head_bytes == 0
-        if parser is None:
-            parser = self._parser = httptools.HttpResponseParser(self)
+        first = self._head_bytes == 0
         if first:
             self._begin_head()
-            self._interims = 0
+            self._interims = self._quiet = 0
             self._problem = None
             self._surplus = False
         if self.head is None:
+            room = MAX_HEAD - self._head_bytes
             self._head_bytes += len(data)
+            self._execute(data[:room])
+            if self._head_bytes > MAX_HEAD and self._problem is None:
+                if self.head is None:
+                    self._problem = "its head is too large"
+                else:
+                    self._execute(data[room:])
+        else:
+            self._execute(data)
+        if self._problem is None and not (self.pieces or self.complete):
+            # Chunk extensions and trailers, which the parser reads without end.
+            self._quiet += len(data)
+            if self._quiet > 2 * MAX_HEAD:
+                self._problem = "it sends framing without content"
+        if self._problem is not None:
+            if self.head is None:
+                self.pieces = []
+            raise GatewayError("bad_response", f"The backend's answer cannot be used: {self._problem}.")
+        if first and self.head is not None:
+            self._learn(data)
+
+    def _execute(self, data: bytes) -> None:
+        if self.complete:  # bytes behind the answer: whose are they?
+            self.reusable = False
+            return
+        if self.switched:
+            self.rest += data
+            return
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpResponseParser(self)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgraded(data[int(upgrade.args[0]) :])
+            if self.switched:
+                self.rest = data[int(upgrade.args[0]) :]
+            elif self.head is None:
+                self._problem = "it switches protocols unasked"
         except httptools.HttpParserError as error:
             self.reusable = False
             if not self.complete and self._problem is None:
                 self._problem = f"it is malformed ({error})"
-        if self._problem is not None:
-            raise GatewayError("bad_response", f"The backend's answer cannot be used: {self._problem}.")
-        if self.head is None:
-            if self._head_bytes > MAX_HEAD:
-                raise GatewayError(
-                    "bad_response", "The backend's answer cannot be used: its head is too large."
-                )
-        elif first:
-            self._learn(data)
 
     def _begin_head(self) -> None:
         self._work = ResponseHead()
         self._parts = []
         self._named: list[bytes] | None = None
-        self._chunked = False
+        self._chunked = self._to_websocket = False
         self._fields = 0
 
     def _learn(self, data: bytes) -> None:
@@ -141,27 +169,33 @@ class ResponseReader:
             self._surplus = True
             self.reusable = False
 
+    def on_status(self, reason: bytes) -> None:
+        if _CONTROL.search(reason) is not None:
+            self._problem = "its status line holds control characters"
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head is not None or self._parts is None:
             return  # a trailer: dropped, as docs/http.md says
         self._fields += 1
         field = RESPONSE_FIELDS.get(name.lower(), Field.FORWARD)
         if field is Field.FORWARD:
-            self._parts += (name, b": ", value, b"\r\n")
+            self._parts += (name, b": ", value.rstrip(b" \t"), b"\r\n")
         elif (note := _NOTES.get(field)) is not None:
-            note(self, self._parts, name, value)
+            note(self, self._parts, name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         work, parser = self._work, self._parser
         if parser is None or self.head is not None:
             return
         work.status = status = parser.get_status_code()
+        if self._problem is not None:
+            return
         if self._fields > MAX_FIELDS:
             self._problem = "it has too many header fields"
+        elif not 100 <= status <= 599 or not parser.get_http_version().startswith("1."):
+            self._problem = "its status line is not HTTP/1.x with a status from 100 to 599"
         elif status < 200:
             self._interim(work)
-        elif status > 599 or not parser.get_http_version().startswith("1."):
-            self._problem = "its status line is not HTTP/1.x with a status from 100 to 599"
         else:
             self._final(work, parser)
 
@@ -191,17 +225,20 @@ class ResponseReader:
 
     def _note_length(self, parts: list[bytes], name: bytes, value: bytes) -> None:
         try:
-            self.content_length = parse_length(value.strip(b" \t"))
+            self.content_length = parse_length(value)
         except ValueError:
             self._problem = "its Content-Length is malformed"
 
     def _note_coding(self, parts: list[bytes], name: bytes, value: bytes) -> None:
-        if self._chunked or value.strip(b" \t").lower() != b"chunked":
+        if self._chunked or value.lower() != b"chunked":
             self._problem = "its Transfer-Encoding is not 'chunked'"
         self._chunked = True
 
     def _note_connection(self, parts: list[bytes], name: bytes, value: bytes) -> None:
         self._named = [*(self._named or ()), value]
+
+    def _note_upgrade(self, parts: list[bytes], name: bytes, value: bytes) -> None:
+        self._to_websocket = value.lower() == b"websocket"
 
     def _interim(self, work: ResponseHead) -> None:
         self._interims += 1
@@ -209,6 +246,8 @@ class ResponseReader:
         if work.status == 101:
             if not self._wants_upgrade:
                 self._problem = "it switches protocols unasked"
+            elif not self._to_websocket or b"upgrade" not in list_tokens(self._named or []):
+                self._problem = "it switches to something else than WebSocket"
             else:
                 self.switched = True
                 self.head = work
@@ -224,7 +263,12 @@ class ResponseReader:
         self._seal(work)
         status = work.status
         self.head = work
-        work.keep_alive = self.reusable = not self._wants_upgrade and parser.should_keep_alive()
+        work.keep_alive = self.reusable = (
+            not self._wants_upgrade
+            and parser.should_keep_alive()
+            # Chunks in HTTP/1.0 are faulty framing (RFC 9112 6.1): read, but nothing behind them is believed.
+            and not (self._chunked and parser.get_http_version() == "1.0")
+        )
         if self._without_body or status in (204, 304):
             work.has_body = False
             if self._without_body:  # llhttp cannot know: it waits for a body that does not come
@@ -243,16 +287,10 @@ class ResponseReader:
         work.parts = tuple(parts)
         work.fields = b"".join(parts)
 
-    def _upgraded(self, rest: bytes) -> None:
-        if self.switched:
-            self.rest = rest
-            self.complete = False
-        elif self.head is None:
-            self._problem = "it switches protocols unasked"
-
 
 _NOTES: dict[Field, Callable[[ResponseReader, list[bytes], bytes, bytes], None]] = {
     Field.CONNECTION: ResponseReader._note_connection,
+    Field.UPGRADE: ResponseReader._note_upgrade,
     Field.CONTENT_LENGTH: ResponseReader._note_length,
     Field.TRANSFER_ENCODING: ResponseReader._note_coding,
     Field.CONTENT_TYPE: ResponseReader._note_forwarded,

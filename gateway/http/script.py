@@ -27,7 +27,7 @@ class Script:
         return f"<Script {'ended' if self._coroutine is None else 'running' if self._running else 'waiting'}>"
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run `coroutine` up to its first pause; `on_end` is called with its exception, or None, at its end."""
+        """Run `coroutine` up to its first pause; at its end `on_end` gets its exception, or None."""
         self._coroutine = coroutine
         self.wake()
 

@@ -7,14 +7,13 @@ response body comes in through `relay`. Each side is paused while the other's wr
 
 import asyncio
 import types
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Generator
+from typing import Protocol, cast
 
 from gateway import clock
 from gateway.errors import ClientGone, GatewayError
-from gateway.http.headers import STATUS_LINES, status_line
-from gateway.http.memo import HeadMemo
-from gateway.http.outbox import Outbox
+from gateway.http.listener import Listener
+from gateway.http.replies import ReplyWriter
 from gateway.http.request_reader import RequestReader
 from gateway.http.script import Alarm, Script
 from gateway.messages import Request, RequestHead
@@ -25,8 +24,6 @@ LINGER_BYTES = 64 * 1024
 LINGER_S = 2.0
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CLOSE = b"Connection: close\r\n"
-_KEEP_ALIVE = b"Connection: keep-alive\r\n"
 
 now = clock.now
 
@@ -45,136 +42,45 @@ class Tunnel(Protocol):
     def tunnel_close(self) -> None: ...
 
 
-class Source(Protocol):
-    """Where a response body comes from; paused while the client does not keep up."""
-
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-
-
-class Bounds(Protocol):
-    """The limits of one listener; sizes in bytes, times in seconds."""
-
-    @property
-    def max_body(self) -> int: ...
-    @property
-    def buffer_total(self) -> int: ...
-    @property
-    def max_header(self) -> int: ...
-    @property
-    def max_connections(self) -> int: ...
-    @property
-    def header_timeout(self) -> float: ...
-    @property
-    def body_timeout(self) -> float: ...
-    @property
-    def keepalive_timeout(self) -> float: ...
-
-
-class Listener:
-    """Owns what the connections of one gateway share: bounds, open connections, bytes held, draining."""
-
-    def __init__(
-        self,
-        bounds: Bounds,
-        serve: Callable[["ClientConnection"], Coroutine[Any, Any, None]],
-        on_crash: Callable[[BaseException], None],
-        loop: asyncio.AbstractEventLoop,
-        outbox: Outbox,
-    ) -> None:
-        self.bounds = bounds
-        self.serve = serve
-        self.on_crash = on_crash
-        self.loop = loop
-        self.outbox = outbox
-        self.heads: HeadMemo[RequestHead] = HeadMemo()
-        self.connections: set[ClientConnection] = set()
-        self.held_bytes = 0
-        self.draining = False
-
-    def __repr__(self) -> str:
-        return f"<Listener {len(self.connections)} connections, {self.held_bytes} bytes held>"
-
-    def accept(self) -> "ClientConnection":
-        return ClientConnection(self)
-
-    def drain(self) -> None:
-        """Take no further request on any connection; those without a request under way are closed."""
-        self.draining = True
-        for connection in list(self.connections):
-            connection.close_if_idle()
-
-    def abort(self) -> None:
-        for connection in list(self.connections):
-            connection.abort()
-
-
-class ClientConnection(asyncio.Protocol):
-    """One client's connection; owns its transport, its reader and the script that serves it."""
+class ClientConnection(ReplyWriter):
+    """One client's connection, an `asyncio.Protocol` in all but name; owns its reader and its script."""
 
     __slots__ = (
         "_alarm",
         "_backlog",
-        "_chunked",
-        "_corked",
-        "_head",
         "_held",
         "_linger_left",
-        "_listener",
         "_on_data",
         "_paused",
         "_reader",
         "_request",
         "_script",
         "_sink",
-        "_source",
         "_tunnel",
-        "bytes_out",
-        "closing",
-        "refused",
-        "stalled_at",
-        "stalled_bytes",
-        "wake",
         "forwarding",
-        "lost",
         "peer",
-        "replying",
-        "transport",
         "waited_s",
-        "writable",
+        "wake",
     )
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+        super().__init__(listener)
         self._reader = RequestReader(listener.bounds.max_header, listener.heads)
         self._script = Script(self._ended)
         self.wake = self._script.wake
         self._alarm = Alarm(listener.loop, now, self.wake)
-        self.transport: asyncio.Transport | None = None
         self._on_data: Callable[[bytes], None] = self._keep_backlog
         self._backlog = b""
         self._paused = False
         self._request: Request | None = None
-        self.refused: GatewayError | None = None
         self._sink: UploadSink | None = None
-        self._source: Source | None = None
         self._tunnel: Tunnel | None = None
-        self._head: bytes | None = None
-        self._chunked = False
-        self._corked: bytes | None = None  # written, but held until the end of this turn
         self._held = 0  # this request's share of the listener's held_bytes
         self._linger_left = 0
-        self.stalled_at = 0.0  # since when the client takes nothing
-        self.stalled_bytes = 0
         self.peer = ""
         #: Field lines about this client, kept by the proxy with the head they were made for.
         self.forwarding: tuple[bytes, RequestHead | None] = (b"", None)
-        self.bytes_out = 0
         self.waited_s = 0.0  # how long the current request's script has waited for others
-        self.lost = False
-        self.closing = False
-        self.replying = False  # part of the current reply has been written
-        self.writable = True
 
     def __repr__(self) -> str:
         state = "lost" if self.lost else "closing" if self.closing else "idle" if self.idle else "busy"
@@ -205,6 +111,7 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # Whoever closes its sending side has left: a GPU must not work for nobody (nginx does the same).
+        self.uncork()
         self.lost = True
         if self._tunnel is not None:
             self._tunnel.tunnel_close()
@@ -426,124 +333,6 @@ class ClientConnection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
-    # Replies.
-
-    def reply_whole(self, request: Request, status: int, fields: bytes, body: bytes) -> None:
-        """Write a reply whose body is all there, in one piece."""
-        self.replying = True
-        self.bytes_out += len(body)
-        data = b"%b%bContent-Length: %d\r\n%b\r\n%b" % (
-            STATUS_LINES.get(status) or status_line(status),
-            fields,
-            len(body),
-            self._persistence(request),
-            body,
-        )
-        outbox = self._listener.outbox
-        if outbox.direct or self._corked is not None:
-            outbox.direct -= 1
-            self._write(data)
-        else:
-            self._corked = data
-            outbox.add(self)
-
-    def uncork(self) -> None:
-        """Write what was held until the end of the turn."""
-        if self._corked is not None:
-            self._write(b"")
-
-    def _write(self, data: bytes) -> None:
-        """Every write goes through here: what is held goes first."""
-        if self._corked is not None:
-            data = self._corked + data
-            self._corked = None
-        if self.transport is not None and not self.lost:
-            self.transport.write(data)
-
-    def begin_reply(
-        self, request: Request, status: int, fields: bytes, length: int | None, body: bool
-    ) -> None:
-        """Start a reply: `fields` are whole lines, `length` None when unknown, `body` whether one follows.
-
-        The head is held back until the first body bytes or the end, and written together with them.
-        """
-        self.replying = True
-        self._chunked = False
-        framing = b""
-        if length is not None:
-            framing = b"Content-Length: %d\r\n" % length
-        elif body and request.head.minor:
-            self._chunked = True
-            framing = b"Transfer-Encoding: chunked\r\n"
-        elif body:
-            self.closing = True
-        self._head = b"%b%b%b%b\r\n" % (
-            STATUS_LINES.get(status) or status_line(status),
-            fields,
-            framing,
-            self._persistence(request),
-        )
-
-    def _persistence(self, request: Request) -> bytes:
-        """The Connection line: whether another request may follow on this connection."""
-        if (
-            self.closing
-            or not request.keep_alive
-            or not request.complete
-            or self._listener.draining
-            or self.refused is not None
-        ):
-            self.closing = True
-            return _CLOSE
-        return b"" if request.head.minor else _KEEP_ALIVE
-
-    def write_interim(self, head: bytes) -> None:
-        """Send a 1xx head at once."""
-        self._write(head)
-
-    def relay(self, data: bytes) -> None:
-        """Write body bytes; called by the source for each piece as it arrives."""
-        self.bytes_out += len(data)
-        if self._chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._head is not None:
-            data = self._head + data
-            self._head = None
-        if self._corked is not None:
-            self._write(data)
-        elif self.transport is not None and not self.lost:
-            self.transport.write(data)
-
-    def relay_from(self, source: Source) -> None:
-        """Body bytes now come from `source`, which is paused while the client does not keep up."""
-        self._source = source
-        if not self.writable:
-            source.pause()
-
-    def stalled(self, at: float) -> bool:
-        """Whether the client has taken nothing since `stalled_at`; if it has, the count starts again at `at`."""
-        if self.writable or self.transport is None:
-            return False
-        waiting = self.transport.get_write_buffer_size()
-        stalled = waiting >= self.stalled_bytes
-        self.stalled_at, self.stalled_bytes = at, waiting
-        return stalled
-
-    def end_reply(self) -> None:
-        """The body is whole: write what ends it."""
-        self._source = None
-        tail = b"0\r\n\r\n" if self._chunked else b""
-        if self._head is not None:
-            tail = self._head + tail
-            self._head = None
-        if tail:
-            self._write(tail)
-
-    def cut_reply(self) -> None:
-        """The body cannot be finished: break the connection, so that it is seen to be cut."""
-        self._source = None
-        self.abort()
-
     # The end.
 
     def tunnel_to(self, other: Tunnel) -> None:
@@ -570,9 +359,8 @@ class ClientConnection(asyncio.Protocol):
             self.wake()
 
     def abort(self) -> None:
-        self.lost = True
-        if self.transport is not None:
-            self.transport.abort()
+        """Break the connection; the script ends at its next wait, which is now."""
+        super().abort()
         self.wake()
 
     async def linger(self) -> None:

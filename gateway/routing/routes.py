@@ -148,7 +148,7 @@ class Routes:
 
     @staticmethod
     def choose(candidates: Sequence[Route], model: str | None) -> Route:
-        """The first of `candidates` that takes `model`; GatewayError: 404 model_not_found, 400 without one."""
+        """The first of `candidates` that takes `model`; GatewayError: model_not_found, 400 without a model."""
         for route in candidates:
             if route.takes_model(model):
                 return route
