@@ -18,7 +18,7 @@ from typing import cast
 
 import uvloop
 
-from gateway import __version__, clock
+from gateway import __version__, clock, forward
 from gateway.admin import server as admin
 from gateway.assembly import (
     build_paths,
@@ -50,6 +50,9 @@ from gateway.telemetry.writer import to_fd
 
 log = logging.getLogger(__name__)
 
+#: Whether the modules on a request's way run as C (see setup.py) or as they stand.
+COMPILED = not forward.__file__.endswith(".py")
+
 EXPIRE_S = 5.0  # how often idle upstream connections are looked through
 BACKLOG = 4096
 SPARE_FILES = 256  # file descriptors kept for everything that is no client connection
@@ -68,6 +71,7 @@ class App:
         self.version = __version__
         self.started = clock.now()
         self.config_hash = config_hash(settings)
+        self.compiled = COMPILED
         self.tasks = Tasks()
         self.metrics = Metrics(__version__)
         self.decisions = Decisions()
@@ -260,6 +264,10 @@ async def serve(app: App, lines: logs.Logs) -> None:
     await app.start()
     for address in app.listeners:
         log.info("listening on %s", address)
+    if not COMPILED:
+        log.info(
+            "running interpreted, at about twice the CPU per request; docs/development.md says how to compile"
+        )
     log.info("admin on %s:%d", *(app.admin_address or ("", 0)))
     # What exists now lives as long as the process, and requests make no cycles: the collector need look
     # neither at the former nor every 700 objects, as is the default.

@@ -125,6 +125,7 @@ class Endpoints:
                 "ready": ready,
                 "reason": why,
                 "draining": view.draining,
+                "compiled": view.compiled,
                 "config_hash": view.config_hash,
                 "listeners": list(view.listeners),
                 "connections": view.connections,

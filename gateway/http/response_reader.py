@@ -116,11 +116,11 @@ class ResponseReader:
             self._learn(data)
 
     def _execute(self, data: bytes) -> None:
-        if self.complete:  # bytes behind the answer: whose are they?
-            self.reusable = False
-            return
         if self.switched:
             self.rest += data
+            return
+        if self.complete:  # bytes behind the answer: whose are they?
+            self.reusable = False
             return
         parser = self._parser
         if parser is None:
@@ -130,7 +130,8 @@ class ResponseReader:
         except httptools.HttpParserUpgrade as upgrade:
             if self.switched:
                 self.rest = data[int(upgrade.args[0]) :]
-            elif self.head is None:
+                self.complete = False
+            elif self.head is None and self._problem is None:
                 self._problem = "it switches protocols unasked"
         except httptools.HttpParserError as error:
             self.reusable = False

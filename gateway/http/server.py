@@ -169,8 +169,15 @@ class ClientConnection(ReplyWriter):
 
     def take_request(self) -> Request | None:
         """The next request, if it has been pipelined behind the last one or is here already."""
+        self._begin_next()
+        return self._request
+
+    def _begin_next(self) -> None:
         if self._held:
             self._let_go()
+        self.waited_s = 0.0
+        self.bytes_out = 0
+        self.replying = False
         self._request = None
         self._on_data = self._read_head
         if self._backlog:
@@ -178,10 +185,6 @@ class ClientConnection(ReplyWriter):
             self._read_head(data)
         if self._paused:
             self._resume_reading()
-        self.waited_s = 0.0
-        self.bytes_out = 0
-        self.replying = False
-        return self._request
 
     async def next_request(self) -> Request | None:
         """The next request's head, with as much of its body as came along; None when there is none to come.

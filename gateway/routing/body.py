@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 MAX_MODEL = 256  # characters of a model name that are looked at
+MAX_PART = 2048  # bytes of a form's part, beyond which it is no short text
 
 
 class BodyFacts(NamedTuple):
@@ -27,7 +28,12 @@ class _Members(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Members).decode
 _new = tuple.__new__
 _NOTHING = BodyFacts()
-_PART = re.compile(rb'name="?(model|stream)"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{0,256})\r\n--')
+_BOUNDARY = re.compile(rb"""boundary=(?:"([^"\r\n]{1,70})"|([^\s;,"]{1,70}))""", re.IGNORECASE)
+_NAME = re.compile(
+    # The name comes first, as every client writes it: a file's name cannot pose as the field's.
+    rb"""^content-disposition:[ \t]*form-data;[ \t]*name="?(model|stream)"?[ \t]*(?:;|\r|$)""",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def read_body(body: bytes, content_type: bytes) -> BodyFacts:
@@ -35,7 +41,7 @@ def read_body(body: bytes, content_type: bytes) -> BodyFacts:
     if not body:
         return _NOTHING
     if content_type[:19].lower() == b"multipart/form-data":
-        return _read_form(body)
+        return _read_form(body, content_type)
     if not body.startswith(b"{") and body.lstrip()[:1] != b"{":
         return _NOTHING
     try:
@@ -47,13 +53,25 @@ def read_body(body: bytes, content_type: bytes) -> BodyFacts:
     return _new(BodyFacts, facts)  # a third of what calling the class costs
 
 
-def _read_form(body: bytes) -> BodyFacts:
-    found = {part[1]: part[2] for part in _PART.finditer(body)}
-    model = found.get(b"model")
-    return BodyFacts(
-        model.decode("utf-8", "replace") if model else None,
-        found.get(b"stream", b"").strip().lower() == b"true",
-    )
+def _read_form(body: bytes, content_type: bytes) -> BodyFacts:
+    """The form's last `model` and `stream`. Each byte is looked at once, however the parts are made."""
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is None:
+        return _NOTHING
+    found: dict[bytes, bytes] = {}
+    delimiter = b"\r\n--" + (boundary[1] or boundary[2])
+    at = 0 if body.startswith(delimiter[2:]) else body.find(delimiter)
+    while at >= 0:
+        at += len(delimiter) - 2
+        end = body.find(delimiter, at)
+        if 0 <= end <= at + MAX_PART:
+            head, _, value = body[at:end].partition(b"\r\n\r\n")
+            name = _NAME.search(head)
+            if name is not None:
+                found[name[1]] = value
+        at = end
+    model = found.get(b"model", b"").decode("utf-8", "replace")
+    return BodyFacts(model[:MAX_MODEL] or None, found.get(b"stream", b"").strip().lower() == b"true")
 
 
 def replace_model(body: bytes, model: str) -> bytes:

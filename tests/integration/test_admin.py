@@ -33,6 +33,7 @@ class View:
     def __init__(self) -> None:
         self.version = "0.1.0"
         self.started = clock.now() - 12.5
+        self.compiled = True
         self.config_hash = "5f1c9a0b7e21"
         self.listeners = ["0.0.0.0:8080"]
         self.connections = 3
@@ -134,7 +135,7 @@ async def test_status(session, view):
     view.draining = True
     status, told = await ask(session, "/api/status")
     assert status == 200
-    assert told["version"] == "0.1.0" and told["config_hash"] == "5f1c9a0b7e21"
+    assert told["version"] == "0.1.0" and told["compiled"] is True and told["config_hash"] == "5f1c9a0b7e21"
     assert told["listeners"] == ["0.0.0.0:8080"] and told["connections"] == 3
     assert told["draining"] is True and told["uptime_s"] >= 12.5
 
