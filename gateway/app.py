@@ -1,12 +1,8 @@
 """How does it all start, drain and end? The object graph of one gateway, and the process around it."""
 
 import asyncio
-import errno
 import gc
-import itertools
 import logging
-import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -33,6 +29,7 @@ from gateway.health.probes import Probed
 from gateway.http.listener import Listener
 from gateway.http.outbox import Outbox
 from gateway.http.server import ClientConnection
+from gateway.machine import cannot_listen, raise_file_limit, request_ids
 from gateway.pool.backend import Backend, State
 from gateway.pool.pool import Pool
 from gateway.proxy import Proxy
@@ -55,7 +52,6 @@ COMPILED = not forward.__file__.endswith(".py")
 
 EXPIRE_S = 5.0  # how often idle upstream connections are looked through
 BACKLOG = 4096
-SPARE_FILES = 256  # file descriptors kept for everything that is no client connection
 
 
 class StartError(Exception):
@@ -154,7 +150,7 @@ class App:
             self.tasks.start(name, work)
 
     async def _listen(self, listener: Listener) -> None:
-        _raise_file_limit(self.settings.limits.max_connections)
+        raise_file_limit(self.settings.limits.max_connections)
         for address in self.settings.listen:
             host, port = split_address(address.address)
             try:
@@ -167,7 +163,7 @@ class App:
                     reuse_address=True,
                 )
             except OSError as error:
-                raise StartError(_cannot_listen("listen", address.address, error)) from None
+                raise StartError(cannot_listen("listen", address.address, error)) from None
             self._servers.append(server)
             self.listen_addresses.append(server.sockets[0].getsockname()[:2])
 
@@ -176,7 +172,7 @@ class App:
         try:
             self._admin = await admin.start(self, host, port)
         except OSError as error:
-            raise StartError(_cannot_listen("admin", self.settings.admin, error)) from None
+            raise StartError(cannot_listen("admin", self.settings.admin, error)) from None
         self.admin_address = self._admin.address
 
     async def _start_backends(self) -> None:
@@ -302,11 +298,6 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
     return 0
 
 
-def request_ids() -> Callable[[], str]:
-    """Makes request ids: a random part for the process, then a count. No Python code runs for each."""
-    return map(f"{os.urandom(6).hex()}-%x".__mod__, itertools.count(1)).__next__
-
-
 def _log_change(pool: Pool, backend: Backend, old: State, new: State, why: str) -> None:
     level = logging.WARNING if new in ("down", "ejected") else logging.INFO
     log.log(level, "backend %s/%s: %s, was %s (%s)", pool.name, backend.name, new, old, why)
@@ -314,28 +305,3 @@ def _log_change(pool: Pool, backend: Backend, old: State, new: State, why: str) 
 
 def _log_crash(error: BaseException) -> None:
     log.error("a connection's script failed; the connection is closed", exc_info=error)
-
-
-def _cannot_listen(key: str, address: str, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"{key}: {address} is in use by another process; stop it or choose another address"
-    if error.errno == errno.EACCES:
-        return f"{key}: no permission to listen on {address}; choose a port above 1023"
-    return f"{key}: cannot listen on {address}: {error.strerror or error}"
-
-
-def _raise_file_limit(connections: int) -> None:
-    """Allow as many open files as the connections may need, as far as the system lets us."""
-    wanted = 2 * connections + SPARE_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        if limit > soft:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-        if limit < wanted:
-            log.warning(
-                "at most %d open files are allowed here, %d connections may need %d",
-                limit,
-                connections,
-                wanted,
-            )

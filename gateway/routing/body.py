@@ -11,6 +11,7 @@ import msgspec
 
 MAX_MODEL = 256  # characters of a model name that are looked at
 MAX_PART = 2048  # bytes of a form's part, beyond which it is no short text
+MAX_PARTS = 1000  # parts of a form that are looked at
 
 
 class BodyFacts(NamedTuple):
@@ -61,7 +62,9 @@ def _read_form(body: bytes, content_type: bytes) -> BodyFacts:
     found: dict[bytes, bytes] = {}
     delimiter = b"\r\n--" + (boundary[1] or boundary[2])
     at = 0 if body.startswith(delimiter[2:]) else body.find(delimiter)
-    while at >= 0:
+    for _ in range(MAX_PARTS):
+        if at < 0:
+            break
         at += len(delimiter) - 2
         end = body.find(delimiter, at)
         if 0 <= end <= at + MAX_PART:
