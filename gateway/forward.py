@@ -105,7 +105,7 @@ class Forward:
             finally:
                 self._end(reuse)
             if pause is None:
-                if self._tried:
+                if self._tried and self._outcome is Outcome.OK:
                     pool.retries["success"] += 1
                 return
             sends += self._sent
@@ -150,8 +150,9 @@ class Forward:
     def _may_repeat(self) -> bool:
         """Whether the request can be sent again after it may have been received."""
         request = self.request
-        held = request.complete and (not request.received or bool(request.body))
-        return held and (self.lane.replayable or request.head.method in ("GET", "HEAD", "OPTIONS"))
+        return not request.streamed and (
+            self.lane.replayable or request.head.method in ("GET", "HEAD", "OPTIONS")
+        )
 
     def _send(self, connections: Connections, connection: Upstream, at: float) -> None:
         request, client = self.request, self.client
@@ -162,12 +163,12 @@ class Forward:
         connection.send(
             b"%b %b%b%b%b"
             % (head.method.encode(), connections.prefix, self.target, connections.host_line, self.tail),
-            request.body if request.complete else [],
+            [] if request.streamed else request.body,
             head.method == "HEAD",
             head.websocket,
             client.wake,
         )
-        if not request.complete:
+        if request.streamed:
             connection.begin_upload(head.chunked, client.on_upload_room)
             client.say_continue(request)
             client.upload_to(connection, request)
@@ -186,7 +187,7 @@ class Forward:
             if connection.reader.interim is not None:
                 self._pass_interim(connection)
             wait = until if until < self.total_at else self.total_at
-            if not request.complete or request.received != received:
+            if request.streamed and (not request.complete or request.received != received):
                 wait, until, received = self._uploading(connection, at, until, received)
             if at >= wait:
                 raise _over_time() if at >= self.total_at else _no_first_byte()
@@ -255,7 +256,7 @@ class Forward:
             attempt=number if self._sent else 0,
             method=request.head.method,
             nothing_sent=not self._sent,
-            body_held=request.complete and (not request.received or bool(request.body)),
+            body_held=not request.streamed,
             replayable=lane.replayable,
             downstream_started=self.client.replying,
         )
@@ -374,7 +375,7 @@ class Forward:
         connection = self._connection
         if connection is not None:
             connection.release(reuse)
-            if not self.request.complete:
+            if self.request.streamed:
                 self.client.end_upload()
         trace = self._trace
         if trace is not None:

@@ -36,7 +36,7 @@ class Lane:
 def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:
     """The forwarded head behind its Host line: the client's fields, ours, the framing, the empty line."""
     head = request.head
-    if request.complete:
+    if not request.streamed:
         size = sum(map(len, request.body))
         if size or request.content_length is not None or head.method in _BODY_METHODS:
             framing = b"Content-Length: %d\r\n" % size

@@ -130,6 +130,7 @@ class Request:
         "keep_alive",
         "received",
         "started",
+        "streamed",
     )
 
     def __init__(self, head: RequestHead, content_length: int | None, started: float) -> None:
@@ -141,6 +142,7 @@ class Request:
         self.received = 0
         self.complete = False  # the whole body has arrived
         self.continued = False  # "100 Continue" has been said
+        self.streamed = False  # the body is not held: its pieces go on as they arrive
 
     def __repr__(self) -> str:
         head = self.head

@@ -163,8 +163,10 @@ class Proxy:
                 "body_too_large", f"The request body is over the limit of {self._max_body} bytes.", close=True
             )
         must_hold = needs_model or self._rewrites_models
-        whole = await client.read_body(request, self._max_body if must_hold else self._buffer_body)
-        if must_hold and not whole:
+        request.streamed = not await client.read_body(
+            request, self._max_body if must_hold else self._buffer_body
+        )
+        if must_hold and request.streamed:
             raise GatewayError(
                 "buffers_full",
                 "No room to hold this body now; try again soon.",
@@ -176,7 +178,7 @@ class Proxy:
     def _facts(request: Request) -> tuple[str | None, bool]:
         """The model a held body names, and whether it asks for a stream."""
         pieces = request.body
-        if not pieces or not request.complete:
+        if not pieces or request.streamed:
             return None, False
         if len(pieces) > 1:
             pieces = request.body = [b"".join(pieces)]
@@ -198,7 +200,7 @@ class Proxy:
     ) -> tuple[bytes, bytes]:
         """The forwarded head behind its Host line, and the target, with the route's rewriting done."""
         target = request.head.target
-        if route.rewrite_model is not None and request.body:
+        if route.rewrite_model is not None and request.body and not request.streamed:
             request.body = [replace_model(request.body[0], route.rewrite_model)]
         if route.rewrite_prefix is not None:
             target = route.target(target)

@@ -60,16 +60,18 @@ def counted(handler: Handler) -> Handler:
             response = await handler(request)
         except Cut:
             service.stats.fail("cut")
-            return web.Response()  # written to a closed connection, that is to nobody
+            return web.Response()  # to nobody: the connection is closed
         except ApiError as error:
             service.stats.fail(error.kind)
             raise
-        except (asyncio.CancelledError, ConnectionError, web.RequestPayloadError):
+        except (asyncio.CancelledError, ConnectionError, web.RequestPayloadError) as error:
             if request.get(FAULT) is Fault.HANG:
                 service.stats.fail("hang")  # there is no other end to it
             else:
                 service.stats.cancel()
-            raise
+            if isinstance(error, asyncio.CancelledError) or not _left(request):
+                raise
+            return web.Response()  # to nobody; raised, it would be logged as this server's error
         except web.HTTPException:
             service.stats.fail("bad_request")
             raise
@@ -80,6 +82,11 @@ def counted(handler: Handler) -> Handler:
         return response
 
     return count
+
+
+def _left(request: web.Request) -> bool:
+    """Has the request's client closed its connection?"""
+    return request.transport is None or request.transport.is_closing()
 
 
 def make_app(service: Service) -> web.Application:

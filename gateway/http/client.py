@@ -60,6 +60,7 @@ class BackendConnection:
         "_pool",
         "_sink",
         "_tunnel",
+        "_uploading",
         "_wake",
         "error",
         "idle_since",
@@ -86,6 +87,7 @@ class BackendConnection:
         self._chunked_upload = False
         self._corked: bytes | None = None  # a request held until the end of this turn
         self._on_write_room: Callable[[bool], None] | None = None
+        self._uploading = False  # the request's body has not ended
 
     def __repr__(self) -> str:
         state = "idle" if self._wake is None else "busy"
@@ -155,6 +157,7 @@ class BackendConnection:
         """Expect pieces by `write_body`; `on_write_room(False)` asks the source to pause, True to go on."""
         self._chunked_upload = chunked
         self._on_write_room = on_write_room
+        self._uploading = True
         if not self.writable:
             on_write_room(False)
 
@@ -163,6 +166,7 @@ class BackendConnection:
             self.transport.write(b"0\r\n\r\n")
         self._on_write_room = None
         self._chunked_upload = False
+        self._uploading = False
 
     def pause(self) -> None:
         """The sink is full: stop reading."""
@@ -201,7 +205,8 @@ class BackendConnection:
         transport = self.transport
         if transport is None:
             return
-        if reuse and self.error is None and self.reader.complete and self.reader.reusable and self.writable:
+        sound = self.error is None and self.writable and not self._uploading
+        if reuse and sound and self.reader.complete and self.reader.reusable:
             if self._paused:
                 self.resume()
             self._pool.keep(self)

@@ -82,7 +82,7 @@ class RequestReader:
 
     def feed_head(self, data: bytes, now: float) -> Request | None:
         """Read on in a head; the request once its head is whole, its body as far as it came with it."""
-        if self._parser is None:
+        if self._parser is None and self._blank != b"\r":
             end = data.find(b"\r\n\r\n") + 4
             if 4 <= end <= self.max_header:
                 whole = end == len(data)
@@ -329,7 +329,8 @@ class RequestReader:
             return GatewayError("method_not_implemented", "The method is not known here.", close=True)
         if line is not None and (line[3] != b"1" or line[4] not in b"01"):
             return GatewayError(*_VERSION, close=True)
-        if self._problem is not None:
+        # Raised behind the last field; at any other error the cuts decide which fields have been given here.
+        if self._problem is not None and str(error).startswith("Request has invalid"):
             return GatewayError(*self._problem, close=True)
         return GatewayError("bad_request", f"The request is malformed: {error}.", close=True)
 

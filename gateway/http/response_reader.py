@@ -27,31 +27,11 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_chunked",
-        "_fields",
-        "_head_bytes",
-        "_interims",
-        "_memo",
-        "_named",
-        "_parser",
-        "_parts",
-        "_problem",
-        "_quiet",
-        "_surplus",
-        "_to_websocket",
-        "_wants_upgrade",
-        "_without_body",
-        "_work",
-        "complete",
-        "content_length",
-        "head",
-        "interim",
-        "pieces",
-        "rest",
-        "reusable",
-        "switched",
-        "until_close",
-    )
+        "_chunked", "_fields", "_head_bytes", "_interims", "_memo", "_named", "_parser", "_parts",
+        "_problem", "_quiet", "_received", "_surplus", "_tail", "_to_websocket", "_wants_upgrade",
+        "_without_body", "_work", "complete", "content_length", "head", "interim", "pieces", "rest",
+        "reusable", "switched", "until_close",
+    )  # fmt: skip
 
     def __init__(self, memo: HeadMemo[ResponseHead]) -> None:
         self._memo = memo
@@ -89,20 +69,13 @@ class ResponseReader:
         first = self._head_bytes == 0
         if first:
             self._begin_head()
-            self._interims = self._quiet = 0
+            self._interims = self._quiet = self._received = 0
             self._problem = None
             self._surplus = False
-        if self.head is None:
-            room = MAX_HEAD - self._head_bytes
-            self._head_bytes += len(data)
-            self._execute(data[:room])
-            if self._head_bytes > MAX_HEAD and self._problem is None:
-                if self.head is None:
-                    self._problem = "its head is too large"
-                else:
-                    self._execute(data[room:])
-        else:
-            self._execute(data)
+            self._tail = b""
+        rest = self._read_heads(data) if self.head is None else data
+        if rest and self._problem is None:
+            self._read_body(rest)
         if self._problem is None and not (self.pieces or self.complete):
             # Chunk extensions and trailers, which the parser reads without end.
             self._quiet += len(data)
@@ -115,23 +88,48 @@ class ResponseReader:
         if first and self.head is not None:
             self._learn(data)
 
-    def _execute(self, data: bytes) -> None:
+    def _read_heads(self, data: bytes) -> bytes:
+        """Read on to the end of the final head; what follows it. The parser itself would not stop there."""
+        while data and self.head is None and self._problem is None:
+            before = self._tail
+            if not before and not data.startswith(b"H"):
+                self._problem = "it does not begin with HTTP/"
+                break
+            found = (before + data).find(b"\r\n\r\n")
+            end = found + 4 - len(before) if found >= 0 else len(data)
+            piece = data[: min(end, MAX_HEAD - self._head_bytes)]
+            self._head_bytes += len(piece)
+            self._execute(piece)
+            if len(piece) < end and self._problem is None:
+                self._problem = "its head is too large"
+            self._tail = b"" if found >= 0 else (before + data)[-3:]
+            data = data[end:]
+        return data
+
+    def _read_body(self, data: bytes) -> None:
         if self.switched:
             self.rest += data
             return
         if self.complete:  # bytes behind the answer: whose are they?
             self.reusable = False
             return
+        self._execute(data)
+        if self.content_length is not None:
+            self._received += len(data)
+            if self._received > self.content_length:
+                self.reusable = False
+        elif self.complete and (data[-4:] != b"\r\n\r\n" or data[-5:-4] in b"\r\n"):
+            # The parser skips empty lines behind the last chunk. An end in crumbs is not looked into.
+            self.reusable = False
+
+    def _execute(self, data: bytes) -> None:
         parser = self._parser
         if parser is None:
             parser = self._parser = httptools.HttpResponseParser(self)
         try:
             parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self.switched:
-                self.rest = data[int(upgrade.args[0]) :]
-                self.complete = False
-            elif self.head is None and self._problem is None:
+        except httptools.HttpParserUpgrade:
+            if not self.switched and self._problem is None:
                 self._problem = "it switches protocols unasked"
         except httptools.HttpParserError as error:
             self.reusable = False
@@ -171,18 +169,20 @@ class ResponseReader:
             self.reusable = False
 
     def on_status(self, reason: bytes) -> None:
-        if _CONTROL.search(reason) is not None:
+        if self.head is None and _CONTROL.search(reason) is not None:
             self._problem = "its status line holds control characters"
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head is not None or self._parts is None:
             return  # a trailer: dropped, as docs/http.md says
         self._fields += 1
+        if value[-1:] in (b" ", b"\t") and name.lower() != b"transfer-encoding":
+            value = value.rstrip(b" \t")
         field = RESPONSE_FIELDS.get(name.lower(), Field.FORWARD)
         if field is Field.FORWARD:
             self._parts += (name, b": ", value.rstrip(b" \t"), b"\r\n")
         elif (note := _NOTES.get(field)) is not None:
-            note(self, self._parts, name, value.rstrip(b" \t"))
+            note(self, self._parts, name, value)
 
     def on_headers_complete(self) -> None:
         work, parser = self._work, self._parser
@@ -208,7 +208,7 @@ class ResponseReader:
             self.pieces.append(body)
 
     def on_message_complete(self) -> None:
-        if self.head is not None and not self._surplus:
+        if self.head is not None and not (self._surplus or self.switched):
             self.complete = True
 
     # Fields with a meaning here.
@@ -231,7 +231,7 @@ class ResponseReader:
             self._problem = "its Content-Length is malformed"
 
     def _note_coding(self, parts: list[bytes], name: bytes, value: bytes) -> None:
-        if self._chunked or value.lower() != b"chunked":
+        if self._chunked or value.rstrip(b" ").lower() != b"chunked":  # the parser minds a tab
             self._problem = "its Transfer-Encoding is not 'chunked'"
         self._chunked = True
 

@@ -179,6 +179,7 @@ class ClientConnection(ReplyWriter):
         self.bytes_out = 0
         self.replying = False
         self._request = None
+        self._sink = None
         self._on_data = self._read_head
         if self._backlog:
             data, self._backlog = self._backlog, b""
@@ -245,12 +246,15 @@ class ClientConnection(ReplyWriter):
             del request.body[before:]
         else:
             self._hold(request.received - received)
+            if request.streamed:  # nowhere to go yet
+                self._pause_reading()
         if request.complete:
             self._on_data = self._keep_backlog
             if self._reader.rest:
                 self._keep_backlog(self._reader.rest)
             if self._sink is not None:
                 self._sink.end_upload()
+                self._sink = None
         self.wake()
 
     def _hold(self, size: int) -> None:
@@ -308,13 +312,15 @@ class ClientConnection(ReplyWriter):
 
     def upload_to(self, sink: UploadSink, request: Request) -> None:
         """From now on body pieces go to `sink`; those held so far go first."""
-        self._sink = sink
         pieces, request.body = request.body, []
         self._let_go()
         for piece in pieces:
             sink.write_body(piece)
         if request.complete:
             sink.end_upload()
+        else:
+            self._sink = sink
+            self._resume_reading()
 
     def on_upload_room(self, room: bool) -> None:
         """The upload's sink is full (False), or has room again."""

@@ -7,6 +7,7 @@ Pure. With no routes configured they are implied: one pool takes everything; of 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from gateway.errors import GatewayError
 from gateway.messages import RequestHead
@@ -170,7 +171,7 @@ def models_answer(models: Sequence[str], path: str) -> dict[str, object]:
     entries = [{"id": model, "object": "model", "created": 0, "owned_by": "gateway"} for model in models]
     if path == "/v1/models":
         return {"object": "list", "data": entries}
-    name = path[len("/v1/models/") :]
+    name = unquote(path[len("/v1/models/") :])  # a model's name may hold a slash
     for entry in entries:
         if entry["id"] == name:
             return entry
