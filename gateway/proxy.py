@@ -119,7 +119,7 @@ class Proxy:
             if head.method not in _NEVER_OURS and self._answers_itself(client, request, record):
                 return
             routes, needs_model = self.routes.candidates(head)
-            if not request.complete:
+            if not request.complete or request.received > self._max_body:
                 await self._hold(client, request, needs_model)
             model, record.stream = self._facts(request)
             route = self.routes.choose(routes, model) if needs_model else routes[0]
@@ -158,7 +158,7 @@ class Proxy:
 
     async def _hold(self, client: Client, request: Request, needs_model: bool) -> None:
         """Hold the body as far as the bounds allow; 413, or 503 when it must be held without room."""
-        if (request.content_length or 0) > self._max_body:
+        if max(request.received, request.content_length or 0) > self._max_body:
             raise GatewayError(
                 "body_too_large", f"The request body is over the limit of {self._max_body} bytes.", close=True
             )
