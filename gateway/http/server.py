@@ -238,6 +238,7 @@ class ClientConnection(ReplyWriter):
             if request.received > self._listener.bounds.max_body:
                 raise too_large(self._listener.bounds.max_body)
         except GatewayError as error:
+            request.complete = False  # whatever has arrived is not to be used
             self._refuse(error)
             return
         if self._sink is not None:
