@@ -1,10 +1,14 @@
-# Everything anyone runs here. Needs make, Python 3.11 or newer, and PyPI the first time; sets up .venv by itself.
+# Everything anyone runs here. Needs make, Python 3.11 or newer, and PyPI the first time; sets up what it runs in.
+#
+# .venv holds the gateway as users install it (compiled where there is a C compiler), .venv-dev the source as it
+# stands with the tools for working on it, .venv-compiled the compiled gateway with the tools for testing it.
 #
 #   make demo                     model servers and a gateway in front of them   (ARGS="--port 8081 --load")
 #   make test                     all tests                                      (ARGS="-k pool")
 #   make help                     the rest
 
-VENV := .venv
+PRODUCT := .venv
+VENV := .venv-dev
 BIN := $(VENV)/bin
 COMPILED := .venv-compiled
 CONFIG ?= config/gateway.yaml
@@ -23,11 +27,11 @@ help: ## what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what does; do \
 		printf '  %-14s%s\n' "$$what" "$$does"; done
 
-demo: $(VENV)/.installed ## model servers on this machine and a gateway in front of them; ARGS="--load" sends requests
-	@$(BIN)/gateway demo $(ARGS)
+demo: $(PRODUCT)/.installed ## model servers on this machine and a gateway in front of them; ARGS="--load" sends requests
+	@$(PRODUCT)/bin/gateway demo $(ARGS)
 
-run: $(VENV)/.installed ## a gateway with CONFIG=config/gateway.yaml
-	@$(BIN)/gateway run -c $(CONFIG)
+run: $(PRODUCT)/.installed ## a gateway with CONFIG=config/gateway.yaml
+	@$(PRODUCT)/bin/gateway run -c $(CONFIG)
 
 test: $(VENV)/.developing ## all tests; ARGS="-k pool" for some
 	@$(BIN)/python -m pytest $(ARGS)
@@ -57,21 +61,22 @@ docs: $(VENV)/.developing ## write docs/configuration.md and config/gateway.sche
 bench: $(COMPILED)/.installed ## what the gateway costs beside nginx and HAProxy; about 11 minutes, see benchmarks/README.md
 	@cd $(COMPILED)/tree && for what in proxy_cost stream_cost memory; do ../bin/python -m benchmarks.$$what $(ARGS) || exit; done
 
-clean: ## remove .venv and caches
-	rm -rf $(VENV) $(COMPILED) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+clean: ## remove the environments and caches
+	rm -rf $(PRODUCT) $(VENV) $(COMPILED) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made anew when there is none that works, and its packages when pyproject.toml is newer.
 
-$(VENV)/.installed: pyproject.toml $(BIN)/python
-	@echo 'Installing the gateway into $(VENV) …'
-	@$(BIN)/python -m pip install --quiet --editable .
+$(PRODUCT)/.installed: pyproject.toml setup.py $(shell find gateway -name '*.py') $(PRODUCT)/bin/python
+	@echo 'Installing the gateway into $(PRODUCT), half a minute where it can be compiled …'
+	@rm -rf build
+	@$(PRODUCT)/bin/python -m pip install --quiet .
 	@touch $@
 
 $(VENV)/.developing: pyproject.toml $(BIN)/python
 	@echo 'Installing the gateway and the tools for its development into $(VENV) …'
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@ $(VENV)/.installed
+	@touch $@
 
 # The gateway as users install it. What runs there stands in a folder without gateway/, or the source would be run.
 $(COMPILED)/.installed: pyproject.toml setup.py $(shell find gateway -name '*.py') $(COMPILED)/bin/python
