@@ -66,6 +66,7 @@ class GatewayError(Exception):
         self.rule = RULES[kind]
         self.retry_after_s = retry_after_s
         self.close = close
+        self.allow: str = ""  # the methods that would have been taken, for 405
 
     def __repr__(self) -> str:
         return f"<GatewayError {self.kind} {self.rule.status}: {self.message}>"

@@ -252,7 +252,7 @@ class Proxy:
         if error.retry_after_s is not None:
             fields.append(retry_after_line(error.retry_after_s))
         if rule.status == 405:
-            fields.append(_ALLOW)
+            fields.append(b"Allow: %b\r\n" % error.allow.encode() if error.allow else _ALLOW)
         if record.backend:
             fields.append(b"X-Gateway-Backend: %b\r\n" % record.backend.encode())
         body: dict[str, Any] = {

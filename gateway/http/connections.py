@@ -81,6 +81,8 @@ class BackendConnections:
         self._spawn = spawn
         self._idle: deque[BackendConnection] = deque()
         self.open = 0
+        #: Opens one connection; an attribute, so that tests can slow it down or let it fail.
+        self.dial: Callable[[Connecting], Coroutine[Any, Any, None]] = self._open
 
     def __repr__(self) -> str:
         return f"<BackendConnections {self.name} {self.open} open, {len(self._idle)} idle>"
@@ -141,7 +143,7 @@ class BackendConnections:
     def connect(self, wake: Callable[[], None]) -> Connecting:
         """Begin to open a new connection; `wake` is called when it is open or has failed."""
         attempt = Connecting(wake)
-        self._spawn(f"connect {self.name}", self._open(attempt))
+        self._spawn(f"connect {self.name}", self.dial(attempt))
         return attempt
 
     async def _open(self, attempt: Connecting) -> None:

@@ -134,12 +134,12 @@ class Routes:
 
     def _match(self, head: RequestHead) -> list[Route]:
         found: list[Route] = []
-        wrong_method = False
+        allowed: set[str] = set()
         for route in self._routes:
             if not route.takes_path(head.path):
                 continue
             if route.methods and head.method not in route.methods:
-                wrong_method = True
+                allowed |= route.methods
                 continue
             if route.headers and not all(value in head.values(name) for name, value in route.headers):
                 continue
@@ -148,8 +148,10 @@ class Routes:
                 break
         if found:
             return found
-        if wrong_method:
-            raise GatewayError("method_not_allowed", f"{head.method} is not allowed for this path.")
+        if allowed:
+            error = GatewayError("method_not_allowed", f"{head.method} is not allowed for this path.")
+            error.allow = ", ".join(sorted(allowed))
+            raise error
         raise GatewayError("route_not_found", "No route matches this request.")
 
     @staticmethod

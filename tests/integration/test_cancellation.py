@@ -309,13 +309,13 @@ async def test_a_connection_that_opens_for_nobody_is_used_by_the_next() -> None:
     """The client goes while its connection is being opened: it is kept, and the next request takes it."""
     async with Backend(answers(ok())) as backend, gateway(backend.url) as app:
         connections = app.pools["default"].backends[0].connections
-        dial, may = connections._open, asyncio.Event()
+        dial, may = connections.dial, asyncio.Event()
 
         async def slow_dial(attempt: Any) -> None:
             await may.wait()
             await dial(attempt)
 
-        connections._open = slow_dial
+        connections.dial = slow_dial
         async with await call(app) as client:
             await client.send(post())
             await settled(lambda: app.pools["default"].in_flight_total == 1)

@@ -241,7 +241,7 @@ async def test_each_wait_has_its_own_limit(wait: str) -> None:
                 async def never(attempt: object) -> None:
                     await asyncio.Event().wait()
 
-                connections._open = never
+                connections.dial = never
             answer = await client.ask(post()) if wait in ("connect", "first_byte") else None
             if answer is not None:
                 assert (answer.status, answer["x-gateway-error"]) == (504, f"{wait}_timeout")

@@ -324,7 +324,7 @@ async def test_a_chunked_body_that_ends_while_the_backend_is_dialled() -> None:
         async with await call(app) as client:
             connection = await client_connection(app)
             connections = pool.backends[0].connections
-            dial, dialling = connections._open, asyncio.Event()
+            dial, dialling = connections.dial, asyncio.Event()
             arrived = asyncio.Event()
 
             async def slow_dial(attempt) -> None:  # type: ignore[no-untyped-def]
@@ -332,7 +332,7 @@ async def test_a_chunked_body_that_ends_while_the_backend_is_dialled() -> None:
                 await arrived.wait()
                 await dial(attempt)
 
-            connections._open = slow_dial
+            connections.dial = slow_dial
             await client.send(head + chunk(body[:5000]))
             await dialling.wait()
             await client.send(chunk(body[5000:]) + chunk(b""))
