@@ -135,13 +135,14 @@ class App:
         self.metrics.watch("gateway_connections", lambda: len(listener.connections))
         self.metrics.watch("gateway_held_body_bytes", lambda: listener.held_bytes)
         self.metrics.watch("gateway_access_log_dropped_total", lambda: self.access_log.dropped)
+        targets = self._connect_backends()  # before the first client can come
         try:
             await self._listen(listener)
             await self._start_admin()
+            await self._checker.start(targets)
         except BaseException:
             await self.close()
             raise
-        await self._start_backends()
         for name, work in (
             ("access log", self.access_log.run),
             ("event loop lag", lambda: measure_lag(self.metrics.loop_lag)),
@@ -175,8 +176,9 @@ class App:
             raise StartError(cannot_listen("admin", self.settings.admin, error)) from None
         self.admin_address = self._admin.address
 
-    async def _start_backends(self) -> None:
-        targets = []
+    def _connect_backends(self) -> list[Target]:
+        """Give each backend its connections; those to be probed, and how."""
+        targets: list[Target] = []
         for name, pool in self._pools.items():
             settings = self.settings.pools[name]
             tls = tls_contexts(pool, settings)
@@ -188,7 +190,7 @@ class App:
                 rule = pool.rules.health
                 if rule is not None:
                     targets.append(Target(backend, rule, context))
-        await self._checker.start(targets)
+        return targets
 
     def _probed(self, probed: Probed, ok: bool, detail: str) -> None:
         pool = self._pools[probed.pool]

@@ -192,6 +192,8 @@ class Forward:
             if at >= wait:
                 raise _over_time() if at >= self.total_at else _no_first_byte()
             at = await client.pause(at, wait)
+        if connection.reader.interim is not None:
+            self._pass_interim(connection)
         self.record.first_byte = at
         return head
 

@@ -28,7 +28,7 @@ class ResponseReader:
 
     __slots__ = (
         "_chunked", "_fields", "_head_bytes", "_interims", "_memo", "_named", "_parser", "_parts",
-        "_problem", "_quiet", "_received", "_surplus", "_tail", "_to_websocket", "_wants_upgrade",
+        "_problem", "_quiet", "_received", "_tail", "_to_websocket", "_wants_upgrade",
         "_without_body", "_work", "complete", "content_length", "head", "interim", "pieces", "rest",
         "reusable", "switched", "until_close",
     )  # fmt: skip
@@ -71,17 +71,16 @@ class ResponseReader:
             self._begin_head()
             self._interims = self._quiet = self._received = 0
             self._problem = None
-            self._surplus = False
             self._tail = b""
         rest = self._read_heads(data) if self.head is None else data
-        if rest and self._problem is None:
+        if rest and not self._wrong():
             self._read_body(rest)
-        if self._problem is None and not (self.pieces or self.complete):
+        if not self._wrong() and not (self.pieces or self.complete):
             # Chunk extensions and trailers, which the parser reads without end.
             self._quiet += len(data)
             if self._quiet > 2 * MAX_HEAD:
                 self._problem = "it sends framing without content"
-        if self._problem is not None:
+        if self._wrong():
             if self.head is None:
                 self.pieces = []
             raise GatewayError("bad_response", f"The backend's answer cannot be used: {self._problem}.")
@@ -90,7 +89,7 @@ class ResponseReader:
 
     def _read_heads(self, data: bytes) -> bytes:
         """Read on to the end of the final head; what follows it. The parser itself would not stop there."""
-        while data and self.head is None and self._problem is None:
+        while data and self.head is None and not self._wrong():
             before = self._tail
             if not before and not data.startswith(b"H"):
                 self._problem = "it does not begin with HTTP/"
@@ -100,20 +99,23 @@ class ResponseReader:
             piece = data[: min(end, MAX_HEAD - self._head_bytes)]
             self._head_bytes += len(piece)
             self._execute(piece)
-            if len(piece) < end and self._problem is None:
+            if len(piece) < end and not self._wrong():
                 self._problem = "its head is too large"
             self._tail = b"" if found >= 0 else (before + data)[-3:]
             data = data[end:]
         return data
 
     def _read_body(self, data: bytes) -> None:
-        if self.switched:
-            self.rest += data
-            return
         if self.complete:  # bytes behind the answer: whose are they?
             self.reusable = False
             return
-        self._execute(data)
+        if self.switched or self._parser is None:
+            self.rest += data
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._malformed(error)
         if self.content_length is not None:
             self._received += len(data)
             if self._received > self.content_length:
@@ -129,12 +131,19 @@ class ResponseReader:
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            if not self.switched and self._problem is None:
+            if not self.switched and not self._wrong():
                 self._problem = "it switches protocols unasked"
         except httptools.HttpParserError as error:
-            self.reusable = False
-            if not self.complete and self._problem is None:
-                self._problem = f"it is malformed ({error})"
+            self._malformed(error)
+
+    def _malformed(self, error: httptools.HttpParserError) -> None:
+        self.reusable = False
+        if not self.complete and not self._wrong():
+            self._problem = f"it is malformed ({error})"
+
+    def _wrong(self) -> bool:
+        # Asked by a call: the parser's callbacks set the problem behind the type checker's (and compiler's) back.
+        return self._problem is not None
 
     def _begin_head(self) -> None:
         self._work = ResponseHead()
@@ -157,15 +166,13 @@ class ResponseReader:
     def feed_eof(self) -> bool:
         """The backend closed its side in order; whether that ends the message as it should."""
         self.reusable = False
-        if self.until_close and not self.complete:
-            self.complete = True
+        self.complete = self.complete or self.until_close
         return self.complete
 
     # What httptools calls.
 
     def on_message_begin(self) -> None:
         if self.head is not None:
-            self._surplus = True
             self.reusable = False
 
     def on_status(self, reason: bytes) -> None:
@@ -189,7 +196,7 @@ class ResponseReader:
         if parser is None or self.head is not None:
             return
         work.status = status = parser.get_status_code()
-        if self._problem is not None:
+        if self._wrong():
             return
         if self._fields > MAX_FIELDS:
             self._problem = "it has too many header fields"
@@ -202,13 +209,12 @@ class ResponseReader:
 
     def on_body(self, body: bytes) -> None:
         if self.complete:
-            self._surplus = True  # bytes behind an answer that has none
             self.reusable = False
         else:
             self.pieces.append(body)
 
     def on_message_complete(self) -> None:
-        if self.head is not None and not (self._surplus or self.switched):
+        if self.head is not None and not self.switched:
             self.complete = True
 
     # Fields with a meaning here.
@@ -282,9 +288,7 @@ class ResponseReader:
     def _seal(self, work: ResponseHead) -> None:
         parts = self._parts or []
         if self._named is not None:
-            named = list_tokens(self._named) - {b"close", b"keep-alive", b"upgrade"}
-            if named:
-                parts = without_named(parts, named)
+            parts = without_named(parts, list_tokens(self._named) - {b"close", b"keep-alive", b"upgrade"})
         work.parts = tuple(parts)
         work.fields = b"".join(parts)
 
