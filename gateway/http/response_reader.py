@@ -142,7 +142,7 @@ class ResponseReader:
             self._problem = f"it is malformed ({error})"
 
     def _wrong(self) -> bool:
-        # Asked by a call: the parser's callbacks set the problem behind the type checker's (and compiler's) back.
+        # A call: the parser's callbacks set the problem behind the type checker's (and the compiler's) back.
         return self._problem is not None
 
     def _begin_head(self) -> None:

@@ -31,6 +31,8 @@ now = clock.now
 class UploadSink(Protocol):
     """Where a streamed request body goes: the backend's connection."""
 
+    writable: bool
+
     def write_body(self, data: bytes) -> None: ...
     def end_upload(self) -> None: ...
 
@@ -321,7 +323,8 @@ class ClientConnection(ReplyWriter):
             sink.end_upload()
         else:
             self._sink = sink
-            self._resume_reading()
+            if sink.writable:  # else it resumes reading itself, once it has room
+                self._resume_reading()
 
     def on_upload_room(self, room: bool) -> None:
         """The upload's sink is full (False), or has room again."""

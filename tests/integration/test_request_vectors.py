@@ -78,7 +78,8 @@ async def answers_to(
     With `begun` the first write has to reach the backend before the second is made.
     """
     reader, writer = await asyncio.open_connection(*app.listen_addresses[0])
-    data, closed, found = b"", False, []
+    data, closed = b"", False
+    found: list[Message] = []
     heads = [write.startswith(b"HEAD ") for write in vector.writes[:1]]
 
     async def receive(count: int | None) -> None:
@@ -364,9 +365,9 @@ async def test_odd_models_get_an_answer() -> None:
             b"",
             b"\0",
         ]
+        lines = ["POST /v1/chat/completions HTTP/1.1", HOST, "Connection: close"]
         async with gateway(pools=pools) as app:
             for body in odd:
-                lines = ["POST /v1/chat/completions HTTP/1.1", HOST, "Connection: close"]
                 answer = await exchange(app, head(*lines, f"Content-Length: {len(body)}") + body)
                 assert answer.start[0] in (b"400", b"404")
                 assert json.loads(answer.body)["error"]["code"] in ("bad_request", "model_not_found")

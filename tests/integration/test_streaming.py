@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+import io
 import random
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from gateway.http.client import HIGH_WATER
 from tests.harness import (
@@ -20,6 +22,7 @@ from tests.harness import (
     demo,
     gateway,
     get,
+    left_over,
     ok,
     outcomes,
     post,
@@ -158,3 +161,46 @@ async def test_a_slow_reader_pauses_its_backend_and_nobody_else() -> None:
             assert length == total * MIB
             assert digest.hexdigest() == hashlib.sha256(NOISE * total).hexdigest()
             await settled(lambda: outcomes(app).get("ok") == 201)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_large_bodies_pass_both_ways(framing: str) -> None:
+    """30 MiB up and the same 30 MiB back, in whichever framing, byte for byte."""
+
+    async def mirror(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        if framing == "length":
+            response.content_length = request.content_length
+        first = await request.content.readany()  # the answer begins while the question still arrives
+        await response.prepare(request)
+        await response.write(first)
+        async for piece in request.content.iter_any():
+            await response.write(piece)
+        return response
+
+    async def pieces():  # type: ignore[no-untyped-def]
+        for start in range(0, len(BIG), 3 * MIB):
+            yield BIG[start : start + 3 * MIB]
+
+    server = web.Application(client_max_size=64 * MIB)
+    server.router.add_post("/mirror", mirror)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        async with (
+            gateway(f"http://127.0.0.1:{runner.addresses[0][1]}") as app,
+            aiohttp.ClientSession() as session,
+        ):
+            data = io.BytesIO(BIG) if framing == "length" else pieces()
+            async with session.post(url(app, "/mirror"), data=data) as response:
+                digest = hashlib.sha256()
+                async for piece in response.content.iter_any():
+                    digest.update(piece)
+                assert response.status == 200
+            assert digest.hexdigest() == DIGEST
+            await settled(lambda: not left_over(app))
+            assert outcomes(app) == {"ok": 1}
+    finally:
+        await runner.cleanup()

@@ -539,8 +539,9 @@ def _streamed() -> Iterator[Vector]:
     yield Vector("streamed chunks", (in_chunks, b"5\r\nhello\r\n", LAST), (200,), False, 1)
     crumbs = in_chunks + b"5\r\nhello\r\n" + LAST
     yield Vector("streamed in crumbs", (crumbs,), (200,), False, 1, crumbs=True)
-    body = (b"5\r\nhello\r\n", LAST + SMUGGLED.replace(b"smuggled", b"@/next"))
-    yield Vector("streamed, then the next request", (in_chunks, *body), (200, 200), False, 2)
+    follows = LAST + SMUGGLED.replace(b"smuggled", b"@/next")
+    writes = (in_chunks, b"5\r\nhello\r\n", follows)
+    yield Vector("streamed, then the next request", writes, (200, 200), False, 2)
     yield Vector("streamed, too large", (in_chunks, b"401\r\n" + b"x" * 1025 + b"\r\n", LAST), (413,))
 
 

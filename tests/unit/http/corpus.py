@@ -6,6 +6,12 @@ def message(*lines: str, body: bytes = b"") -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
+def facts(head: object) -> dict[str, object]:
+    """All that a head says, by name; of a compiled class as well, which has no `__dict__`."""
+    said = {name: getattr(head, name) for name in dir(head) if not name.startswith("_")}
+    return {name: value for name, value in said.items() if not callable(value)}
+
+
 GET = "GET / HTTP/1.1"
 POST = "POST /v1/chat/completions HTTP/1.1"
 HOST = "Host: a"

@@ -188,7 +188,7 @@ def _line(data: bytes) -> tuple[bytes, bytes]:
 
 def _head(data: bytes) -> tuple[bytes, tuple[tuple[bytes, bytes], ...], bytes]:
     line, data = _line(data)
-    fields = []
+    fields: list[tuple[bytes, bytes]] = []
     while True:
         text, data = _line(data)
         if not text:

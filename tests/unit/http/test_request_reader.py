@@ -11,7 +11,7 @@ from gateway.errors import GatewayError
 from gateway.http.memo import HeadMemo
 from gateway.http.request_reader import MAX_FIELDS, MAX_TARGET, RequestReader
 from gateway.messages import Request, RequestHead
-from tests.unit.http.corpus import CHUNKED, GET, HOST, POST, REQUESTS, SPLINTERS, message
+from tests.unit.http.corpus import CHUNKED, GET, HOST, POST, REQUESTS, SPLINTERS, facts, message
 from tests.unit.http.strict import Incomplete, Message, Refused, parse_request
 
 MAX_HEADER = 2048
@@ -58,9 +58,9 @@ def meaning(pieces: list[bytes], memo: HeadMemo[RequestHead] | None = None) -> o
         return error.kind
     if request is None:
         return None
-    head = vars(request.head)
-    assert head["fields"] == b"".join(head["parts"])
-    return head, request.content_length, b"".join(request.body), request.complete, rest
+    head = request.head
+    assert head.fields == b"".join(head.parts)
+    return facts(head), request.content_length, b"".join(request.body), request.complete, rest
 
 
 def forwarded(told: Message) -> list[tuple[bytes, bytes]]:

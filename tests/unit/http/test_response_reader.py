@@ -12,7 +12,7 @@ from gateway.errors import GatewayError
 from gateway.http.memo import HeadMemo
 from gateway.http.response_reader import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, ResponseReader
 from gateway.messages import ResponseHead
-from tests.unit.http.corpus import CHUNKED, OK, RESPONSES, SPLINTERS, UNTIL_CLOSE, message
+from tests.unit.http.corpus import CHUNKED, OK, RESPONSES, SPLINTERS, UNTIL_CLOSE, facts, message
 from tests.unit.http.strict import Incomplete, Refused, parse_response
 
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding"} | {
@@ -46,7 +46,7 @@ def meaning(pieces: list[bytes], to_head: bool = False, memo: HeadMemo[ResponseH
     head = reading.head
     assert head is None or head.fields == b"".join(head.parts)
     return (
-        head and vars(head),
+        head and facts(head),
         [(i.status, i.parts) for i in reading.interim or ()],
         b"".join(reading.pieces),
         reading.content_length if head else None,
