@@ -28,7 +28,6 @@ RULES: dict[str, ErrorRule] = {
     "body_too_large": ErrorRule(413, "caller"),
     "target_too_long": ErrorRule(414, "caller"),
     "expectation_failed": ErrorRule(417, "caller"),
-    "misdirected_request": ErrorRule(421, "caller"),
     "header_too_large": ErrorRule(431, "caller"),
     "client_closed": ErrorRule(499, "caller"),  # logged, never sent: nobody is there to read it
     "internal": ErrorRule(500, "gateway", _SERVER),

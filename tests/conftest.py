@@ -36,8 +36,9 @@ def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
             task.cancel("the test's time is over")
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """What was imported stays: looking for garbage after each test need not look at it again."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """What is imported by now stays: looking for garbage after each test need not look at it again."""
     gc.collect()
     gc.freeze()
 
