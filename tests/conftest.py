@@ -56,7 +56,7 @@ class _Errors(logging.Handler):
 @pytest.fixture(autouse=True)
 def no_silent_errors(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Fail a test that passed while an error went to a log; one that expects errors clears the list."""
-    integration = "integration" in request.path.parts
+    integration = request.path.parent.name == "integration"
     loggers = [logging.getLogger(name) for name in (LOOP, *(CRASHES if integration else ()))]
     errors = _Errors()
     for logger in loggers:
