@@ -132,6 +132,8 @@ class BackendConnections:
             self._close(self._idle.popleft())
 
     def close(self) -> None:
+        """Close what is idle, and keep nothing from now on."""
+        self._max_idle = 0
         while self._idle:
             self._close(self._idle.popleft())
 
