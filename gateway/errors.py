@@ -73,3 +73,10 @@ class GatewayError(Exception):
 
 class ClientGone(Exception):
     """The client closed its connection; there is nobody to answer."""
+
+
+def body_too_large(max_body: int) -> GatewayError:
+    """What a request body over `max_body` bytes gets, announced or arrived."""
+    return GatewayError(
+        "body_too_large", f"The request body is over the limit of {max_body} bytes.", close=True
+    )

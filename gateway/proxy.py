@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway import clock
-from gateway.errors import ClientGone, GatewayError
+from gateway.errors import ClientGone, GatewayError, body_too_large
 from gateway.forward import Forward
 from gateway.http.headers import DateField
 from gateway.lanes import Lane, request_tail, retry_after_line
@@ -159,9 +159,7 @@ class Proxy:
     async def _hold(self, client: Client, request: Request, needs_model: bool) -> None:
         """Hold the body as far as the bounds allow; 413, or 503 when it must be held without room."""
         if max(request.received, request.content_length or 0) > self._max_body:
-            raise GatewayError(
-                "body_too_large", f"The request body is over the limit of {self._max_body} bytes.", close=True
-            )
+            raise body_too_large(self._max_body)
         must_hold = needs_model or self._rewrites_models
         request.streamed = not await client.read_body(
             request, self._max_body if must_hold else self._buffer_body

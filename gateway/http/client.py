@@ -111,13 +111,10 @@ class BackendConnection:
         if transport is None:
             self.error = GatewayError("reset", "The backend closed the connection.")
         elif len(body) == 1 and len(body[0]) < HIGH_WATER:
-            outbox = self._pool.outbox
-            if outbox.direct:
-                outbox.direct -= 1
-                transport.write(head + body[0])
-            else:
+            if self._pool.outbox.takes(self):
                 self._corked = head + body[0]
-                outbox.add(self)
+            else:
+                transport.write(head + body[0])
         elif body:
             transport.writelines([head, *body])
         else:

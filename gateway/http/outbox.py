@@ -22,25 +22,29 @@ class Corked(Protocol):
 class Outbox:
     """Owns the connections whose bytes wait for the end of this turn of the event loop."""
 
-    __slots__ = ("_call_soon", "_waiting", "direct")
+    __slots__ = ("_call_soon", "_direct", "_waiting")
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._call_soon = call_soon
         self._waiting: list[Corked] = []
-        self.direct = DIRECT  # writes still to be made directly
+        self._direct = DIRECT  # writes still to be made directly
 
     def __repr__(self) -> str:
-        return f"<Outbox {len(self._waiting)} waiting, {self.direct} direct>"
+        return f"<Outbox {len(self._waiting)} waiting, {self._direct} direct>"
 
-    def add(self, connection: Corked) -> None:
-        """`connection` will be uncorked at the end of this turn."""
+    def takes(self, connection: Corked) -> bool:
+        """Whether a write of `connection` waits: it then keeps its bytes until it is uncorked."""
+        if self._direct:
+            self._direct -= 1
+            return False
         if not self._waiting:
             self._call_soon(self.flush)
         self._waiting.append(connection)
+        return True
 
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         if len(waiting) < FEW:
-            self.direct = DIRECT
+            self._direct = DIRECT
         for connection in waiting:
             connection.uncork()

@@ -69,13 +69,10 @@ class ReplyWriter:
             self._persistence(request),
             body,
         )
-        outbox = self._listener.outbox
-        if outbox.direct > 0 or self._corked is not None:
-            outbox.direct -= 1
-            self._write(data)
-        else:
+        if self._corked is None and self._listener.outbox.takes(self):
             self._corked = data
-            outbox.add(self)
+        else:
+            self._write(data)
 
     def uncork(self) -> None:
         """Write what was held until the end of the turn."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from typing import Protocol, cast
 
 from gateway import clock
-from gateway.errors import ClientGone, GatewayError
+from gateway.errors import ClientGone, GatewayError, body_too_large
 from gateway.http.listener import Listener
 from gateway.http.replies import ReplyWriter
 from gateway.http.request_reader import RequestReader
@@ -238,7 +238,7 @@ class ClientConnection(ReplyWriter):
         try:
             self._reader.feed_body(data)
             if request.received > self._listener.bounds.max_body:
-                raise too_large(self._listener.bounds.max_body)
+                raise body_too_large(self._listener.bounds.max_body)
         except GatewayError as error:
             request.complete = False  # whatever has arrived is not to be used
             self._refuse(error)
@@ -412,9 +412,3 @@ class ClientConnection(ReplyWriter):
         transport.close()
         if transport.get_write_buffer_size():  # a client that does not read must not hold it for ever
             self._listener.loop.call_later(self._listener.bounds.body_timeout, transport.abort)
-
-
-def too_large(max_body: int) -> GatewayError:
-    return GatewayError(
-        "body_too_large", f"The request body is over the limit of {max_body} bytes.", close=True
-    )
