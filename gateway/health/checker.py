@@ -9,16 +9,20 @@ from functools import partial
 
 import aiohttp
 
-from gateway.health.probes import USER_AGENT, Probe, Probed, http
-from gateway.health.state import HealthRule
+from gateway import clock
+from gateway.health.probes import Probe, Probed, http, open_session
+from gateway.health.state import HealthRule, Result
 from gateway.tasks import Tasks
 
 #: How soon to ask again while the next probes decide something.
 SOON_S = 1.0
 JITTER = 0.1
+#: Most probes left out in a row. Traffic proves that a server can answer, not that it wants more: one that is
+#: about to leave says so on its health path while it still answers well, and has to be heard.
+MOST_SKIPPED = 5
 
-#: (backend, fit, why in a few words)
-Report = Callable[[Probed, bool, str], None]
+#: (backend, what came of the probe, why in a few words)
+Report = Callable[[Probed, Result, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,17 @@ class HealthChecker:
     """Probes every target for ever and reports each result; knows nothing of pools.
 
     The report is expected to pass the result on to the backend's `health`, whose `settled` then tells how
-    soon the next probe is due.
+    soon the next probe is due. A probe that live traffic makes needless is left out and reported as skipped.
+    `now` is the clock that `answered_at` goes by.
     """
 
-    def __init__(self, tasks: Tasks, report: Report, rng: random.Random) -> None:
+    def __init__(
+        self, tasks: Tasks, report: Report, rng: random.Random, now: Callable[[], float] = clock.now
+    ) -> None:
         self._tasks = tasks
         self._report = report
         self._rng = rng
+        self._now = now
         self._session: aiohttp.ClientSession | None = None
         self._loops: dict[tuple[str, str], tuple[Target, asyncio.Task[None]]] = {}
 
@@ -50,13 +58,7 @@ class HealthChecker:
 
     async def start(self, targets: Iterable[Target]) -> None:
         """Begin to probe; the first probe of each goes out at once."""
-        # A fresh connection per probe: that new ones are accepted is half of what is asked.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
+        self._session = open_session()
         self.update(targets)
 
     def update(self, targets: Iterable[Target]) -> None:
@@ -87,13 +89,29 @@ class HealthChecker:
         session = self._session
         if session is None:
             raise RuntimeError("start the health checker before giving it targets")
-        first = True
+        first, skipped = True, 0
         while True:
-            fit, why = await target.probe(session, target.backend, target.rule, target.tls)
-            self._report(target.backend, fit, why)
+            proven_s = proven_for_s(target.backend, target.rule.interval_s, self._now())
+            if proven_s > 0.0 and skipped < MOST_SKIPPED:
+                skipped += 1
+                self._report(target.backend, "skipped", "its traffic is answered well")
+                await asyncio.sleep(proven_s)
+                continue
+            result, why = await target.probe(session, target.backend, target.rule, target.tls)
+            self._report(target.backend, result, why)
             settled = target.backend.health.settled
             await asyncio.sleep(pause_s(target.rule.interval_s, settled, first, self._rng))
-            first = False
+            first, skipped = False, 0
+
+
+def proven_for_s(backend: Probed, interval_s: float, now: float) -> float:
+    """Seconds from `now` for which the backend's traffic answers what a probe would ask; 0 or less: ask.
+
+    Only of a backend that is up, with no probe speaking against it: what is out, or in doubt, is probed.
+    """
+    if backend.state != "up" or not backend.health.settled or not backend.answered_at:
+        return 0.0
+    return backend.answered_at + interval_s - now
 
 
 def pause_s(interval_s: float, settled: bool, first: bool, rng: random.Random) -> float:

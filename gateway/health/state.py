@@ -1,7 +1,8 @@
 """What do the probes of a backend add up to?
 
-One failed probe removes nobody, one good probe does not bring a broken backend back. The whole machine is
-the table `STEPS`; what it does not list leaves the phase as it is and starts the count again.
+One failed probe removes nobody, one good probe does not bring a broken backend back. A server that says
+itself that it is still loading is believed at once, and so is its first good answer after that. The whole
+machine is the table `STEPS`; what it does not list leaves the phase as it is and starts the count again.
 """
 
 import enum
@@ -15,11 +16,22 @@ class Phase(enum.Enum):
     STARTING = "starting"  # not known yet: may take work, so that a gateway serves from its first second
     UP = "up"
     DOWN = "down"
+    LOADING = "loading"  # alive, and by its own word not ready: no work, asked again soon
+
+
+#: What came of one probe. `loading`: the server answered that it is not ready. `skipped`: it was not asked,
+#: because its live traffic proves it well.
+Result = Literal["success", "failure", "loading", "skipped"]
+RESULTS: tuple[Result, ...] = ("success", "failure", "loading", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
 class HealthRule:
-    """How a pool's backends are probed. Times in seconds, `expect` as `200-399` or `200,204`."""
+    """How a pool's backends are probed. Times in seconds, `expect` as `200-399` or `200,204`.
+
+    `preset` is a key of `presets.PRESETS`, or None: it says what `loading` looks like. `path` is empty
+    where only a connection is opened.
+    """
 
     path: str = "/health"
     interval_s: float = 5.0
@@ -27,16 +39,23 @@ class HealthRule:
     rise: int = 2
     fall: int = 3
     expect: str = "200-399"
+    preset: str | None = None
 
 
 Threshold = Literal["one", "rise", "fall"]
 
-#: (phase, probe succeeded) → how many such probes in a row lead to which phase.
-STEPS: dict[tuple[Phase, bool], tuple[Threshold, Phase]] = {
-    (Phase.STARTING, True): ("one", Phase.UP),
-    (Phase.STARTING, False): ("fall", Phase.DOWN),
-    (Phase.UP, False): ("fall", Phase.DOWN),
-    (Phase.DOWN, True): ("rise", Phase.UP),
+#: (phase, result of a probe) → how many such probes in a row lead to which phase. One `loading` is enough,
+#: as one 503 is for Envoy: it is no lost packet but the server's own word, and it is asked again soon.
+STEPS: dict[tuple[Phase, Result], tuple[Threshold, Phase]] = {
+    (Phase.STARTING, "success"): ("one", Phase.UP),
+    (Phase.STARTING, "failure"): ("fall", Phase.DOWN),
+    (Phase.STARTING, "loading"): ("one", Phase.LOADING),
+    (Phase.UP, "failure"): ("fall", Phase.DOWN),
+    (Phase.UP, "loading"): ("one", Phase.LOADING),
+    (Phase.DOWN, "success"): ("rise", Phase.UP),
+    (Phase.DOWN, "loading"): ("one", Phase.LOADING),
+    (Phase.LOADING, "success"): ("one", Phase.UP),
+    (Phase.LOADING, "failure"): ("fall", Phase.DOWN),
 }
 
 
@@ -58,14 +77,19 @@ class HealthState:
         return f"<HealthState {self.phase.value}, {self.streak} against>"
 
     @property
+    def unfit(self) -> bool:
+        """Do the probes keep this backend from work?"""
+        return self.phase is Phase.DOWN or self.phase is Phase.LOADING
+
+    @property
     def settled(self) -> bool:
         """False while the next probes decide something: worth asking again soon."""
-        return self.phase is not Phase.STARTING and self.streak == 0
+        return self.streak == 0 and (self.phase is Phase.UP or self.phase is Phase.DOWN)
 
-    def observe(self, ok: bool, now: float) -> bool:
+    def observe(self, result: Result, now: float) -> bool:
         """Take one probe's result; True when the phase changed."""
         self.checked_at = now
-        step = STEPS.get((self.phase, ok))
+        step = STEPS.get((self.phase, result))
         if step is None or self.rule is None:
             self.streak = 0
             return False

@@ -1,210 +1,60 @@
-"""Probes go out at once, on time, to whom they should, and whatever they meet is a result."""
+"""Probes go out at once, on time, to whom they should, and not where traffic has answered already."""
 
 import asyncio
 import random
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
-import trustme
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from gateway.health.checker import HealthChecker, Target, pause_s
-from gateway.health.probes import Probed
-from gateway.health.state import HealthRule, Phase
-from gateway.pool.backend import Backend, BackendSpec
+from gateway.health import checker
+from gateway.health.checker import MOST_SKIPPED, HealthChecker, Target, pause_s, proven_for_s
+from gateway.health.probes import Probed, tcp
+from gateway.health.state import HealthRule, Phase, Result
 from gateway.tasks import Tasks
+from tests.unit.health.served import Machine, Results, backend_at, checking, ok, serving
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = HealthRule(interval_s=0.02, timeout_s=2.0, rise=2, fall=3)
-
-
-class Results:
-    """What was reported, and a way to wait for it; passes results on to the backend's health."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, bool, str]] = []
-        self._changed = asyncio.Event()
-
-    def __call__(self, backend: Probed, ok: bool, detail: str) -> None:
-        backend.health.observe(ok, 0.0)
-        self.seen.append((backend.name, ok, detail))
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self._changed.clear()
-            await self._changed.wait()
-
-    def of(self, name: str) -> list[tuple[bool, str]]:
-        return [(ok, detail) for who, ok, detail in self.seen if who == name]
-
-
-@asynccontextmanager
-async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[TestServer]:
-    app = web.Application()
-    app.router.add_get("/{tail:.*}", handler)
-    server = TestServer(app, scheme="https" if tls else "http")
-    await server.start_server(ssl=tls)
-    try:
-        yield server
-    finally:
-        await server.close()
-
-
-@asynccontextmanager
-async def checking(results: Results, *targets: Target) -> AsyncIterator[HealthChecker]:
-    tasks = Tasks()
-    checker = HealthChecker(tasks, results, random.Random(1))
-    await checker.start(targets)
-    try:
-        yield checker
-    finally:
-        await checker.close()
-        await tasks.close()
-
-
-def backend_at(url: str, name: str = "a", rule: HealthRule = QUICK) -> Backend:
-    return Backend("chat", BackendSpec(url, name), rule)
-
-
-async def one_result(url: str, rule: HealthRule, tls: ssl.SSLContext | None = None) -> tuple[bool, str]:
-    results = Results()
-    async with checking(results, Target(backend_at(url, rule=rule), rule, tls)):
-        await results.until(lambda: bool(results.seen))
-    return results.of("a")[0]
-
-
-async def ok(request: web.Request) -> web.StreamResponse:
-    return web.Response(text="fine")
+SLOW = HealthRule(interval_s=60.0)
 
 
 async def test_the_first_probe_goes_out_at_once() -> None:
     """With an interval of a minute the first result is there long before; one good probe means up."""
-    rule = HealthRule(interval_s=60.0)
     async with serving(ok) as server:
-        backend, results = backend_at(str(server.make_url("")), rule=rule), Results()
-        async with checking(results, Target(backend, rule)):
+        backend, results = backend_at(str(server.make_url("")), rule=SLOW), Results()
+        async with checking(results, Target(backend, SLOW)):
             async with asyncio.timeout(10):
                 await results.until(lambda: backend.health.phase is Phase.UP)
-    assert results.of("a") == [(True, "/health answered 200")]
+    assert results.seen == [("a", "success", "/health answered 200")]
 
 
-async def test_a_probe_asks_for_the_health_path_and_says_who_asks() -> None:
-    """GET, below the backend's own prefix, with its Host, a User-Agent, no cookies kept."""
-    asked: list[tuple[str, str, str | None, str | None]] = []
+async def test_probes_say_who_asks_and_keep_nothing() -> None:
+    """A User-Agent, no cookies, and no compression: an answer may have to be read."""
+    asked: list[tuple[str | None, ...]] = []
 
     async def record(request: web.Request) -> web.StreamResponse:
-        headers = request.headers
-        asked.append((request.method, request.path, headers.get("User-Agent"), headers.get("Cookie")))
+        asked.append(tuple(request.headers.get(name) for name in ("User-Agent", "Cookie", "Accept-Encoding")))
         response = web.Response()
         response.set_cookie("session", "x")
         return response
 
     async with serving(record) as server:
         results = Results()
-        backend = backend_at(str(server.make_url("/models/a")))
-        async with checking(results, Target(backend, QUICK)):
+        async with checking(results, Target(backend_at(str(server.make_url(""))), QUICK)):
             await results.until(lambda: len(results.seen) >= 2)
-    assert set(asked) == {("GET", "/models/a/health", "model-gateway/health", None)}
+    assert set(asked) == {("model-gateway/health", None, "identity")}
 
 
-@pytest.mark.parametrize(
-    ("status", "expect", "fit"), [(204, "200-399", True), (503, "200-399", False), (404, "404", True)]
-)
-async def test_the_status_decides(status: int, expect: str, fit: bool) -> None:
-    """Expected statuses are fit, others are not, and the reason names both."""
+async def test_a_target_s_own_probe_is_used() -> None:
+    """A connection is enough where the target says so: this server has no health path."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status)
+    async def lost(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPNotFound
 
-    async with serving(answer) as server:
-        result, why = await one_result(str(server.make_url("")), HealthRule(expect=expect))
-    assert result is fit
-    assert f"answered {status}" in why
-    assert fit or expect in why
-
-
-async def test_redirects_are_answers() -> None:
-    """A 302 is judged as a 302; where it points nobody goes."""
-    paths: list[str] = []
-
-    async def redirect(request: web.Request) -> web.StreamResponse:
-        paths.append(request.path)
-        raise web.HTTPFound("/login")
-
-    async with serving(redirect) as server:
-        rule = HealthRule(expect="200")
-        assert await one_result(str(server.make_url("")), rule) == (
-            False,
-            "/health answered 302, expected 200",
-        )
-    assert paths == ["/health"]
-
-
-async def test_silence_is_a_failure() -> None:
-    """A server that never answers fails the probe at the probe's own timeout."""
-
-    async def hang(request: web.Request) -> web.StreamResponse:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async with serving(hang) as server:
-        rule = HealthRule(timeout_s=0.05)
-        assert await one_result(str(server.make_url("")), rule) == (False, "no answer within 0.05 s")
-
-
-async def test_a_refused_connection_is_a_failure(unused_tcp_port: int) -> None:
-    """Nobody listens: three bad probes and it is down, with a reason without addresses."""
-    backend, results = backend_at(f"http://127.0.0.1:{unused_tcp_port}"), Results()
-    async with checking(results, Target(backend, QUICK)):
-        await results.until(lambda: backend.health.phase is Phase.DOWN)
-    ok_, why = results.of("a")[0]
-    assert (ok_, why) == (False, "cannot connect: Connection refused")
-
-
-async def test_a_name_that_does_not_exist_is_a_failure() -> None:
-    """A backend whose name is not found yet is a failed probe like any other."""
-    fit, why = await one_result("http://no-such-host.invalid:8000", HealthRule(timeout_s=5.0))
-    assert not fit
-    assert why.startswith(("cannot connect: ", "no answer within"))
-
-
-async def test_something_that_is_not_http_is_a_failure() -> None:
-    """Garbage and a closed connection are results, not crashes."""
-    answers = iter([b"SSH-2.0-OpenSSH\r\n\r\n", b""])
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(next(answers, b""))
-        writer.close()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with server:
+    async with serving(lost) as server:
         results = Results()
-        backend = backend_at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        async with checking(results, Target(backend, QUICK)):
-            await results.until(lambda: len(results.seen) >= 2)
-    (first, _), (second, why) = results.of("a")[:2]
-    assert (first, second) == (False, False)
-    assert why == "closed the connection without an answer"
-
-
-async def test_certificates_are_checked_against_the_backends_own_authority() -> None:
-    """With its CA the probe passes, with the usual ones it fails and says why."""
-    authority = trustme.CA()
-    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server_tls)
-    client_tls = ssl.create_default_context()
-    authority.configure_trust(client_tls)
-    async with serving(ok, server_tls) as server:
-        url = f"https://127.0.0.1:{server.port}"
-        assert await one_result(url, HealthRule(), client_tls) == (True, "/health answered 200")
-        fit, why = await one_result(url, HealthRule())
-    assert not fit
-    assert why.startswith("certificate not accepted: ")
+        async with checking(results, Target(backend_at(str(server.make_url(""))), SLOW, probe=tcp)):
+            await results.until(lambda: bool(results.seen))
+    assert results.seen == [("a", "success", "accepts connections")]
 
 
 async def test_a_backend_that_falls_and_recovers_is_followed() -> None:
@@ -224,23 +74,107 @@ async def test_a_backend_that_falls_and_recovers_is_followed() -> None:
             await results.until(lambda: backend.health.phase is Phase.UP)
 
 
+# Left out, because traffic has answered.
+
+
+class Pooled(Results):
+    """As a pool does it: a backend whose probes say that it is up is in state up."""
+
+    def __call__(self, backend: Probed, result: Result, detail: str) -> None:
+        super().__call__(backend, result, detail)
+        assert isinstance(backend, Machine)
+        backend.state = "up" if backend.health.phase is Phase.UP else "down"
+
+
+async def test_probes_are_left_out_while_traffic_is_answered_but_not_for_ever() -> None:
+    """After the first verdict five are skipped, then one is made, and so on: a leaving server is heard."""
+    asked = 0
+
+    async def count(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return web.Response()
+
+    async with serving(count) as server:
+        backend, results = backend_at(str(server.make_url(""))), Pooled()
+        backend.answered_at = 100.0
+        async with checking(results, Target(backend, QUICK), now=lambda: 100.0):
+            await results.until(lambda: len(results.seen) >= 13)
+    round_: list[Result] = ["success", *["skipped"] * MOST_SKIPPED]
+    assert results.of("a")[:13] == [*round_, *round_, "success"]
+    assert asked == 3
+
+
+async def test_a_failed_probe_ends_the_skipping() -> None:
+    """However well traffic goes: once a probe speaks against the backend, the next ones decide."""
+    status = 200
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal status
+        status, now = 500, status
+        return web.Response(status=now)
+
+    async with serving(answer) as server:
+        backend, results = backend_at(str(server.make_url(""))), Pooled()
+        backend.answered_at = 100.0
+        async with checking(results, Target(backend, QUICK), now=lambda: 100.0):
+            await results.until(lambda: backend.health.phase is Phase.DOWN)
+    assert results.of("a") == ["success", *["skipped"] * MOST_SKIPPED, *["failure"] * 3]
+
+
+def probed(state: str, answered_at: float, results: str = "+") -> Machine:
+    """A backend in that state, after good (+) and bad (-) probes."""
+    backend = backend_at("http://a.test")
+    for result in results:
+        backend.health.observe("success" if result == "+" else "failure", 0.0)
+    backend.state, backend.answered_at = state, answered_at
+    return backend
+
+
+def test_an_answer_proves_a_backend_well_for_an_interval() -> None:
+    """Counted from the answer, not from when somebody looks."""
+    backend = probed("up", 98.0)
+    assert proven_for_s(backend, 5.0, 98.0) == 5.0
+    assert proven_for_s(backend, 5.0, 100.0) == 3.0
+    assert proven_for_s(backend, 5.0, 103.0) <= 0.0
+
+
+@pytest.mark.parametrize("state", ["down", "ejected", "draining", "starting"])
+def test_only_a_backend_that_is_up_is_proven_by_traffic(state: str) -> None:
+    """What is out must be asked how it is."""
+    assert proven_for_s(probed(state, 100.0), 5.0, 100.0) <= 0.0
+
+
+@pytest.mark.parametrize("results", ["", "+-"])
+def test_a_backend_in_doubt_is_asked(results: str) -> None:
+    """Not probed to a verdict, or a probe speaks against it."""
+    assert proven_for_s(probed("up", 100.0, results), 5.0, 100.0) <= 0.0
+
+
+def test_never_answered_is_no_proof_however_young_the_clock() -> None:
+    """A machine that was just started counts its seconds from nothing."""
+    assert proven_for_s(probed("up", 0.0), 5.0, 1.0) <= 0.0
+
+
+# Loops.
+
+
 async def test_an_update_adds_removes_and_leaves_the_rest_alone() -> None:
     """The kept one goes on in its loop, the removed one hears no more, the new one is asked at once."""
-    slow = HealthRule(interval_s=60.0)
     async with serving(ok) as server:
         url, results = str(server.make_url("")), Results()
-        kept = Target(backend_at(url, "kept", slow), slow)
+        kept = Target(backend_at(url, "kept", SLOW), SLOW)
         gone = Target(backend_at(url, "gone"), QUICK)
         new = Target(backend_at(url, "new"), QUICK)
-        async with checking(results, kept, gone) as checker:
+        async with checking(results, kept, gone) as running:
             await results.until(lambda: bool(results.of("kept") and results.of("gone")))
-            checker.update([Target(kept.backend, HealthRule(interval_s=60.0)), new])
+            running.update([Target(kept.backend, HealthRule(interval_s=60.0)), new])
             before = len(results.of("gone"))
             await results.until(lambda: len(results.of("new")) >= 5)
             assert len(results.of("gone")) == before
             assert len(results.of("kept")) == 1
-            checker.update([])
-            assert repr(checker) == "<HealthChecker 0 backends>"
+            running.update([])
+            assert repr(running) == "<HealthChecker 0 backends>"
 
 
 async def test_changed_rules_take_effect() -> None:
@@ -253,9 +187,9 @@ async def test_changed_rules_take_effect() -> None:
 
     async with serving(record) as server:
         backend, results = backend_at(str(server.make_url(""))), Results()
-        async with checking(results, Target(backend, HealthRule(interval_s=60.0))) as checker:
+        async with checking(results, Target(backend, SLOW)) as running:
             await results.until(lambda: bool(results.seen))
-            checker.update([Target(backend, HealthRule("/ready", interval_s=60.0))])
+            running.update([Target(backend, HealthRule("/ready", interval_s=60.0))])
             await results.until(lambda: len(results.seen) == 2)
     assert paths == ["/health", "/ready"]
 
@@ -266,12 +200,12 @@ async def test_a_crash_in_the_report_does_not_end_the_probing(caplog: pytest.Log
     calls = 0
 
     class Crashing(Results):
-        def __call__(self, backend: Probed, ok: bool, detail: str) -> None:
+        def __call__(self, backend: Probed, result: Result, detail: str) -> None:
             nonlocal calls
             calls += 1
             if calls == 1:
                 raise LookupError("no such pool")
-            results(backend, ok, detail)
+            results(backend, result, detail)
 
     async with serving(ok) as server:
         backend = backend_at(str(server.make_url("")))
@@ -291,13 +225,29 @@ async def test_closing_ends_every_loop() -> None:
 
     async with serving(hang) as server:
         tasks, rule = Tasks(), HealthRule(timeout_s=600.0)
-        checker = HealthChecker(tasks, Results(), random.Random(1))
-        await checker.start([Target(backend_at(str(server.make_url("")), rule=rule), rule)])
+        running = HealthChecker(tasks, Results(), random.Random(1))
+        await running.start([Target(backend_at(str(server.make_url("")), rule=rule), rule)])
         await arrived.wait()
         async with asyncio.timeout(10):
-            await checker.close()
+            await running.close()
         assert repr(tasks) == "<Tasks []>"
-        await checker.close()
+        await running.close()
+
+
+async def test_only_the_first_pause_is_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After that the interval is kept."""
+    asked: list[tuple[float, bool, bool]] = []
+
+    def pause(interval_s: float, settled: bool, first: bool, rng: random.Random) -> float:
+        asked.append((interval_s, settled, first))
+        return 0.0
+
+    monkeypatch.setattr(checker, "pause_s", pause)
+    async with serving(ok) as server:
+        results = Results()
+        async with checking(results, Target(backend_at(str(server.make_url(""))), SLOW)):
+            await results.until(lambda: len(results.seen) >= 4)
+    assert asked[:3] == [(60.0, True, True), (60.0, True, False), (60.0, True, False)]
 
 
 def test_pauses_are_spread_and_short_while_undecided() -> None:
