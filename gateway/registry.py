@@ -2,20 +2,32 @@
 
 from collections.abc import Callable
 
+from gateway.balancing.consistent_hash import ConsistentHash
 from gateway.balancing.least_latency import LeastLatency
 from gateway.balancing.least_requests import LeastRequests
-from gateway.balancing.policy import Policy
+from gateway.balancing.p2c_ewma import P2cEwma
+from gateway.balancing.peak_ewma import PeakEwma
+from gateway.balancing.policy import Policy, PolicyOptions
+from gateway.balancing.prefix_aware import PrefixAware
+from gateway.balancing.prequal import Prequal
 from gateway.balancing.random_choice import RandomChoice
 from gateway.balancing.round_robin import RoundRobin
 from gateway.health import probes
 
-POLICIES: dict[str, Callable[[], Policy]] = {
-    "least_latency": LeastLatency,
-    "least_requests": LeastRequests,
-    "round_robin": RoundRobin,
-    "random": RandomChoice,
+#: Each makes a policy of its own for one pool.
+POLICIES: dict[str, Callable[[PolicyOptions], Policy]] = {
+    "least_latency": lambda _: LeastLatency(),
+    "least_requests": lambda _: LeastRequests(),
+    "peak_ewma": lambda _: PeakEwma(),
+    "p2c_ewma": lambda _: P2cEwma(),
+    "prequal": lambda _: Prequal(),
+    "consistent_hash": lambda options: ConsistentHash(options.balance),
+    "prefix_aware": lambda options: PrefixAware(options.max_penalty_s),
+    "round_robin": lambda _: RoundRobin(),
+    "random": lambda _: RandomChoice(),
 }
 
 PROBES: dict[str, probes.Probe] = {
     "http": probes.http,
+    "tcp": probes.tcp,
 }

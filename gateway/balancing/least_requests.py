@@ -6,9 +6,9 @@ Right where the backends are alike and answers differ much in length.
 """
 
 from collections.abc import Sequence
-from math import inf
 
-from gateway.balancing.policy import BackendView, PickContext
+from gateway.balancing.policy import BackendView, PickContext, Row, row
+from gateway.balancing.sample import lowest, sampled
 
 
 class LeastRequests:
@@ -16,29 +16,15 @@ class LeastRequests:
 
     __slots__ = ()
 
-    def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView:
-        lowest = inf
-        best = candidates[0]
-        ties: list[BackendView] | None = None
-        for backend in candidates:
-            score = (backend.in_flight + 1) / backend.weight
-            if score < lowest:
-                lowest = score
-                best = backend
-                ties = None
-            elif score == lowest:
-                if ties is None:
-                    ties = [best]
-                ties.append(backend)
-        return best if ties is None else ties[int(context.rng.random() * len(ties))]
+    patient = False
 
-    def scores(self, candidates: Sequence[BackendView], now: float) -> list[dict[str, float | None]]:
+    def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView:
+        looked_at = sampled(candidates, context.rng)
+        scores = [(backend.in_flight + 1) / backend.weight for backend in looked_at]
+        return lowest(looked_at, scores, context.rng)
+
+    def scores(self, candidates: Sequence[BackendView], context: PickContext) -> list[Row]:
         return [
-            {
-                "score": (backend.in_flight + 1) / backend.weight,
-                "latency_s": backend.latency_s(now),
-                "in_flight": backend.in_flight,
-                "weight": backend.weight,
-            }
+            row((backend.in_flight + 1) / backend.weight, backend, backend.latency_s(context.now))
             for backend in candidates
         ]

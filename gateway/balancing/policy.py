@@ -1,47 +1,88 @@
 """What does a policy see, and what must it answer? The protocol every file in this folder implements."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.balancing.context import PickContext as PickContext
+
+#: The `limit` of a backend about whose capacity nothing is known.
+NO_LIMIT = 1 << 30
+
+#: A candidate's score and the terms it is made of, for people who ask why.
+Row = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOptions:
+    """What of a pool's configuration policies may ask for: `affinity.balance` and `affinity.max_penalty`."""
+
+    balance: float = 1.25
+    max_penalty_s: float = 2.0
+
 
 class BackendView(Protocol):
-    """The read-only face of a backend that policies see."""
+    """The read-only face of a backend that policies see. Reading any of it writes nothing."""
 
     @property
     def name(self) -> str: ...
     @property
     def weight(self) -> float:
-        """Effective weight (> 0): the configured one, lowered by slow start."""
+        """Effective weight (> 0): the configured one, lowered by slow start or while degraded."""
+
+    @property
+    def base_weight(self) -> float:
+        """The configured weight (> 0)."""
 
     @property
     def in_flight(self) -> int:
         """Attempts under way from this gateway."""
 
+    @property
+    def waiting(self) -> int:
+        """Those of them without a first body byte yet."""
+
+    @property
+    def limit(self) -> int:
+        """Most attempts under way it takes, configured or found; NO_LIMIT when nothing is known."""
+
     def latency_s(self, now: float) -> float | None:
-        """Estimated seconds to the first body byte; None when never measured. Reading writes nothing."""
+        """Estimated seconds to the first body byte; None when never measured."""
 
+    def expected_s(self, now: float, context: PickContext) -> float:
+        """Seconds until a request like the context's, sent now, would be answered, weight left out.
 
-@dataclass(slots=True)
-class PickContext:
-    """What a policy may know about this request. `tried` backends are not among the candidates."""
-
-    now: float
-    rng: random.Random
-    affinity: str | None = None
-    request_weight: float = 1.0
-    tried: tuple[str, ...] = ()
+        Slowness of the backend x predicted work, what is under way there included: see pool/speed.py.
+        Comparable between backends of one pool, always > 0, also for one that was never measured.
+        """
 
 
 class Policy(Protocol):
     """Chooses one backend.
 
-    `candidates` is never empty, all eligible, in stable order by name. A policy may not read a clock,
-    log, await, keep a candidate between calls, or return something outside `candidates`.
+    `candidates` is never empty, all eligible, in order by name. A policy may not read a clock, log, await,
+    keep a candidate between calls, or return something outside `candidates`. One that is `patient` is asked
+    about full backends too while few wait, and says by its pick whether waiting for one of those is better.
     """
+
+    @property
+    def patient(self) -> bool: ...
 
     def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView: ...
 
-    def scores(self, candidates: Sequence[BackendView], now: float) -> list[dict[str, float | None]]:
-        """Each candidate's score and its terms, in the order given, for people who ask why. Lowest wins."""
+    def scores(self, candidates: Sequence[BackendView], context: PickContext) -> list[Row]:
+        """Each candidate's score and its terms, in the order given, for people who ask why. Lowest wins.
+
+        At least `score`, `latency_s`, `in_flight` and `weight`. Asking changes nothing: no state is written
+        and the context's dice are not thrown.
+        """
+
+
+def row(score: float, backend: BackendView, latency_s: float | None) -> Row:
+    """The terms that every policy shows; its own are added by the policy."""
+    return {
+        "score": score,
+        "latency_s": latency_s,
+        "in_flight": backend.in_flight,
+        "weight": backend.weight,
+    }

@@ -7,6 +7,7 @@ Pure. With no routes configured they are implied: one pool takes everything; of 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import unquote
 
 from gateway.errors import GatewayError
@@ -44,6 +45,8 @@ class Route:
     rewrite_prefix: str | None = None
     timeouts: Timeouts = Timeouts()
     replayable: bool = True
+    priority: Literal["high", "normal", "low"] = "normal"
+    priority_header: Literal["any", "lower", "off"] = "any"
     _prefix: str | None = field(init=False, default=None)
     _model: re.Pattern[str] | None = field(init=False, default=None)
 
