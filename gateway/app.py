@@ -21,11 +21,13 @@ from gateway.assembly import (
     build_pool,
     build_routes,
     connect_backend,
+    probe_for,
     tls_contexts,
     trust,
 )
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
+from gateway.health.state import Result
 from gateway.http.listener import Listener
 from gateway.http.outbox import Outbox
 from gateway.http.server import ClientConnection
@@ -187,15 +189,15 @@ class App:
                 backend.connections = connect_backend(
                     backend, settings.keepalive, context, self.tasks.spawn, self._outbox
                 )
-                rule = pool.rules.health
+                rule = pool.rules.backend.health
                 if rule is not None:
-                    targets.append(Target(backend, rule, context))
+                    targets.append(Target(backend, rule, context, probe_for(rule)))
         return targets
 
-    def _probed(self, probed: Probed, ok: bool, detail: str) -> None:
+    def _probed(self, probed: Probed, result: Result, detail: str) -> None:
         pool = self._pools[probed.pool]
         with suppress(KeyError):  # a backend that has just been removed
-            pool.probed(pool.backend(probed.name), ok, detail, clock.now())
+            pool.probed(pool.backend(probed.name), result, detail, clock.now())
 
     async def _expire(self) -> None:
         while True:
@@ -227,6 +229,8 @@ class App:
         self.draining = True
         for server in self._servers:
             server.close()
+        for pool in self._pools.values():
+            pool.close()
         if self._listener is not None:
             self._listener.abort()
         await self._checker.close()
@@ -300,9 +304,9 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
     return 0
 
 
-def _log_change(pool: Pool, backend: Backend, old: State, new: State, why: str) -> None:
+def _log_change(pool: str, backend: Backend, old: State, new: State, why: str) -> None:
     level = logging.WARNING if new in ("down", "ejected") else logging.INFO
-    log.log(level, "backend %s/%s: %s, was %s (%s)", pool.name, backend.name, new, old, why)
+    log.log(level, "backend %s/%s: %s, was %s (%s)", pool, backend.name, new, old, why)
 
 
 def _log_crash(error: BaseException) -> None:

@@ -6,44 +6,84 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from random import Random
 
+from gateway import clock
+from gateway.admission.queue import QueueRule
 from gateway.attempts.budget import RetryBudget
+from gateway.attempts.hedge import HedgeRule
 from gateway.attempts.retry import RetryRule
+from gateway.balancing.policy import PolicyOptions
+from gateway.health.degraded import DegradedRule
 from gateway.health.outlier import OutlierRule
+from gateway.health.presets import resolve
+from gateway.health.probes import Probe
 from gateway.health.state import HealthRule
 from gateway.http.connections import BackendConnections, Destination, Spawn
 from gateway.http.headers import DateField
 from gateway.http.outbox import Outbox
 from gateway.lanes import Lane
-from gateway.pool.backend import Backend, BackendSpec
-from gateway.pool.pool import OnChange, Pool, PoolRules
+from gateway.pool.backend import Backend, BackendRules, BackendSpec
+from gateway.pool.pool import Pool
+from gateway.pool.roster import OnChange, PoolRules
 from gateway.ports import Observer
 from gateway.proxy import Paths
-from gateway.registry import POLICIES
+from gateway.registry import POLICIES, PROBES
+from gateway.routing.affinity import AffinityRule
 from gateway.routing.routes import Route, Routes, Timeouts
 from gateway.settings import schema
 
 
 def pool_rules(settings: schema.Pool) -> PoolRules:
-    health, outlier = settings.health, settings.outlier
+    outlier, waiting, hedging = settings.outlier, settings.concurrency, settings.hedging
     return PoolRules(
-        health=None
-        if health.path is None
-        else HealthRule(
-            path=health.path,
-            interval_s=health.interval,
-            timeout_s=health.timeout,
-            rise=health.rise,
-            fall=health.fall,
-            expect=health.expect,
-        ),
-        outlier=OutlierRule(
-            consecutive_failures=outlier.consecutive_failures,
-            ejection_s=outlier.ejection,
-            max_ejection_s=outlier.max_ejection,
-            max_ejected=outlier.max_ejected,
+        backend=BackendRules(
+            health=health_rule(settings.health),
+            outlier=OutlierRule(
+                consecutive_failures=outlier.consecutive_failures,
+                ejection_s=outlier.ejection,
+                max_ejection_s=outlier.max_ejection,
+                max_ejected=outlier.max_ejected,
+                failure_ratio=outlier.failure_ratio,
+                min_requests=outlier.min_requests,
+                window_s=outlier.window,
+                enforce=outlier.enforce,
+            ),
+            degraded=DegradedRule(outlier.degraded),
+            limit=waiting.limit,
+            slow_start_s=settings.slow_start,
         ),
         panic_below=settings.panic_below,
+        queue=QueueRule(capacity=waiting.queue, timeout_s=waiting.queue_timeout),
+        hedge=None if hedging is None else HedgeRule(hedging.after, hedging.budget),
     )
+
+
+def health_rule(settings: schema.Health) -> HealthRule | None:
+    """How a pool's backends are probed; None when they are not."""
+    rule = HealthRule(
+        path=settings.path or "",
+        interval_s=settings.interval,
+        timeout_s=settings.timeout,
+        rise=settings.rise,
+        fall=settings.fall,
+        expect=settings.expect,
+        preset=settings.preset,
+    )
+    return resolve(rule, settings.model_fields_set)
+
+
+def probe_for(rule: HealthRule) -> Probe:
+    """What asks the backends that `rule` is for."""
+    return PROBES["http" if rule.path else "tcp"]
+
+
+def affinity_rule(policy: str, settings: schema.Affinity) -> AffinityRule | None:
+    """What of a request the policy wants to know; None when it does not ask."""
+    if policy == "prefix_aware":
+        return AffinityRule("prefixes")
+    if policy != "consistent_hash":
+        return None
+    header = None if settings.header is None else settings.header.encode()
+    return AffinityRule("key", header, settings.field, settings.prefix)
 
 
 def build_pool(name: str, settings: schema.Pool, rng: Random, on_change: OnChange) -> Pool:
@@ -54,7 +94,7 @@ def build_pool(name: str, settings: schema.Pool, rng: Random, on_change: OnChang
             for b in settings.backends
         ],
         settings.policy,
-        POLICIES[settings.policy](),
+        POLICIES[settings.policy](PolicyOptions(settings.affinity.balance, settings.affinity.max_penalty)),
         rng,
         pool_rules(settings),
         on_change,
@@ -111,9 +151,44 @@ def build_routes(settings: schema.Settings) -> Routes:
                 rewrite_prefix=route.rewrite.prefix,
                 timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
                 replayable=route.replayable,
+                priority=route.priority,
+                priority_header=route.priority_header,
             )
         )
     return Routes(routes, list(settings.pools))
+
+
+def build_lane(
+    route: Route,
+    pool: Pool,
+    settings: schema.Settings,
+    budget: RetryBudget,
+    observer: Observer,
+    rng: Random,
+    date: DateField,
+) -> Lane:
+    """A route's way to one of its pools."""
+    rules, tighter = settings.pools[pool.name], route.timeouts
+    own = rules.timeouts
+    return Lane(
+        pool=pool,
+        retry=RetryRule(attempts=rules.retries.attempts, on=frozenset(rules.retries.on)),
+        budget=budget,
+        connect_s=own.connect if tighter.connect is None else tighter.connect,
+        first_byte_s=own.first_byte if tighter.first_byte is None else tighter.first_byte,
+        idle_s=own.idle if tighter.idle is None else tighter.idle,
+        total_s=own.total if tighter.total is None else tighter.total,
+        body_timeout_s=settings.limits.body_timeout,
+        replayable=route.replayable,
+        priority=("high", "normal", "low").index(route.priority),
+        priority_header=route.priority_header,
+        affinity=affinity_rule(rules.policy, rules.affinity),
+        observer=observer,
+        rng=rng,
+        date=date,
+        now=clock.now,
+        wall=clock.wall,
+    )
 
 
 def build_paths(
@@ -127,22 +202,7 @@ def build_paths(
     }
 
     def lane(route: Route, name: str) -> Lane:
-        pool, tighter = settings.pools[name], route.timeouts
-        own = pool.timeouts
-        return Lane(
-            pool=pools[name],
-            retry=RetryRule(attempts=pool.retries.attempts, on=frozenset(pool.retries.on)),
-            budget=budgets[name],
-            connect_s=own.connect if tighter.connect is None else tighter.connect,
-            first_byte_s=own.first_byte if tighter.first_byte is None else tighter.first_byte,
-            idle_s=own.idle if tighter.idle is None else tighter.idle,
-            total_s=own.total if tighter.total is None else tighter.total,
-            body_timeout_s=settings.limits.body_timeout,
-            replayable=route.replayable,
-            observer=observer,
-            rng=rng,
-            date=date,
-        )
+        return build_lane(route, pools[name], settings, budgets[name], observer, rng, date)
 
     return {
         route.name: Paths(

@@ -75,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
         _demo,
     )
     _demo_options(demo)
+    simulate = add(
+        "simulate",
+        "try policies and settings on simulated backends, or on the traffic of an access log",
+        "gateway simulate slot-fifo-0.7 --policy least_latency --seeds 5",
+        _simulate,
+    )
+    _simulate_options(simulate)
     return made
 
 
@@ -111,6 +118,37 @@ def _demo_options(demo: argparse.ArgumentParser) -> None:
         metavar="N",
         help="at once, with --load (default: %(default)s)",
     )
+
+
+def _simulate_options(simulate: argparse.ArgumentParser) -> None:
+    add, whole = simulate.add_argument, _whole(1, 1000)
+    add("scenario", nargs="?", metavar="SCENARIO", help="one by name, or a YAML file; none lists the names")
+    add(
+        "--policy",
+        action="append",
+        metavar="P",
+        help="may be given several times (default: that of --config, or every one there is)",
+    )
+    add(
+        "--seeds",
+        type=whole,
+        default=3,
+        metavar="N",
+        help="how many simulations of each (default: %(default)s)",
+    )
+    add("--seed", type=_whole(0, 2**31), default=1, metavar="S", help="the first seed (default: %(default)s)")
+    add("--gateways", type=whole, metavar="G", help="how many share the backends (default: the scenario's)")
+    add("--duration", type=_seconds, metavar="S", help="how long (default: the scenario's)")
+    add("--config", type=Path, metavar="FILE", help="take the pool's settings from this configuration")
+    add("--pool", metavar="NAME", help="which of its pools (default: the only one)")
+    add(
+        "--replay",
+        type=Path,
+        metavar="LOG",
+        help="replay an access log in JSON lines on the pool of --config",
+    )
+    add("--json", action="store_true", help="print data instead of tables")
+    add("--plot", type=Path, metavar="OUT.png", help="draw it, too (needs matplotlib)")
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -183,3 +221,9 @@ def _demo(args: argparse.Namespace) -> int:
     from gateway.demo.run import main as demo
 
     return demo(args)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from gateway.simulate import main as simulate
+
+    return simulate(args)

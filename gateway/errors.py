@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Side = Literal["caller", "overload", "backend", "gateway"]
+Side = Literal["caller", "overload", "backend", "network", "gateway"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,22 @@ RULES: dict[str, ErrorRule] = {
     "internal": ErrorRule(500, "gateway", _SERVER),
     "method_not_implemented": ErrorRule(501, "caller"),
     "transfer_encoding_not_implemented": ErrorRule(501, "caller"),
-    "connect_error": ErrorRule(502, "backend", _SERVER),
-    "reset": ErrorRule(502, "backend", _SERVER),
+    "connect_error": ErrorRule(502, "network", _SERVER),
+    "reset": ErrorRule(502, "network", _SERVER),
     "bad_response": ErrorRule(502, "backend", _SERVER),
     "no_backend": ErrorRule(503, "overload", _SERVER),
+    "queue_full": ErrorRule(503, "overload", _SERVER),
+    "shed": ErrorRule(503, "overload", _SERVER),
+    "deadline": ErrorRule(503, "overload", _SERVER),
+    "queue_timeout": ErrorRule(503, "overload", _SERVER),
     "buffers_full": ErrorRule(503, "overload", _SERVER),
     "out_of_sockets": ErrorRule(503, "overload", _SERVER),
     "too_many_connections": ErrorRule(503, "overload", _SERVER),
     "shutting_down": ErrorRule(503, "overload", _SERVER),
-    "connect_timeout": ErrorRule(504, "backend", _SERVER),
+    "connect_timeout": ErrorRule(504, "network", _SERVER),
     "first_byte_timeout": ErrorRule(504, "backend", _SERVER),
     "idle_timeout": ErrorRule(504, "backend", _SERVER),
+    "deadline_exceeded": ErrorRule(504, "caller", _SERVER),
     "total_timeout": ErrorRule(504, "backend", _SERVER),
     "version_not_supported": ErrorRule(505, "caller"),
 }

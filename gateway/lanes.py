@@ -1,18 +1,26 @@
 """By which rules does a route reach a pool, and what does the forwarded head look like?"""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, inf
+from typing import Literal
+
+import msgspec
 
 from gateway.attempts.budget import RetryBudget
 from gateway.attempts.retry import RetryRule
+from gateway.balancing.context import PickContext
 from gateway.http.headers import DateField
-from gateway.messages import Request
+from gateway.messages import Exchange, Request, RequestHead
 from gateway.pool.pool import Pool
 from gateway.ports import Observer
+from gateway.routing.affinity import AffinityRule, prefix_hashes, request_key
 
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_CREDENTIALS = (b"authorization", b"x-api-key", b"api-key")
+_SHOWN = 16  # candidates in a header, best first: it has to stay below what clients take
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +36,57 @@ class Lane:
     total_s: float
     body_timeout_s: float  # between two pieces of a request body, and for a client that takes no answer
     replayable: bool
+    priority: int  # 0 high, 1 normal, 2 low
+    priority_header: Literal["any", "lower", "off"]  # what a request's own wish may do
+    affinity: AffinityRule | None  # what ties requests to backends; None where the policy does not ask
     observer: Observer
     rng: random.Random
     date: DateField
+    now: Callable[[], float]  # monotonic seconds
+    wall: Callable[[], float]  # seconds since the epoch
+
+    def class_of(self, head: RequestHead) -> int:
+        """The class in which a request waits, 0 first."""
+        wish = head.priority
+        if wish is None or self.priority_header == "off":
+            return self.priority
+        return wish if self.priority_header == "any" else max(wish, self.priority)
+
+    def tie(self, context: PickContext, request: Request) -> None:
+        """Tell the policy what ties the request to a backend."""
+        rule = self.affinity
+        if rule is None:
+            return
+        body = request.body[0] if request.body and not request.streamed else b""
+        if rule.wants == "prefixes":
+            context.prefixes = prefix_hashes(body)
+        else:
+            values = request.head.values(rule.header) if rule.header is not None else []
+            context.key = request_key(rule, values[0] if values else None, body)
+
+
+def flow_of(head: RequestHead) -> int:
+    """Whose request it is, as far as waiting goes: a hash of its credential, one for all without."""
+    for name in _CREDENTIALS:
+        if values := head.values(name):
+            return hash((name, *values))
+    return 0
+
+
+def decision_line(record: Exchange) -> bytes:
+    """The X-Gateway-Decision line: each attempt's candidates with their scores, who was left out and why."""
+    attempts = [
+        {
+            "pool": trace.pool,
+            "policy": trace.policy,
+            "backend": trace.backend,
+            "candidates": trace.candidates[:_SHOWN],
+            "excluded": trace.excluded[:_SHOWN],
+        }
+        for trace in record.decision or ()
+    ]
+    text = msgspec.json.encode(attempts).decode().encode("ascii", "backslashreplace")
+    return b"X-Gateway-Decision: %b\r\n" % text
 
 
 def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:

@@ -20,10 +20,6 @@ class Outcome(enum.IntEnum):
         return self.name.lower()
 
 
-#: Outcomes that count against a backend's health (consecutive failures, ejection).
-FAILURES = frozenset({Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.CONNECT_ERROR, Outcome.RESET})
-
-
 class Exchange:
     """One request and its reply, as metrics, access log and decisions see it; filled in along the way.
 
@@ -48,6 +44,7 @@ class Exchange:
     first_byte: float = 0.0
     ended: float = 0.0
     overhead_s: float = 0.0
+    queued_s: float = 0.0  # waited for a backend below its limit
     decision: "list[AttemptTrace] | None" = None
 
     def __init__(self, method: str, path: str, request_id: str, client: str, started: float) -> None:
@@ -107,6 +104,9 @@ class RequestHead:
     max_forwards: int | None = None
     request_id: str = ""
     traceparent: str = ""
+    timeout_s: float | None = None  # X-Gateway-Timeout: all there is to wait
+    priority: int | None = None  # X-Gateway-Priority: 0 high, 1 normal, 2 low
+    explain: bool = False  # X-Gateway-Explain: the decision is asked for
     claims: dict[bytes, bytes] | None = None  # X-Forwarded-* as received, lower-case names
 
     def __repr__(self) -> str:

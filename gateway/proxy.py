@@ -16,7 +16,7 @@ from gateway import clock
 from gateway.errors import ClientGone, GatewayError, body_too_large
 from gateway.forward import Forward
 from gateway.http.headers import DateField
-from gateway.lanes import Lane, request_tail, retry_after_line
+from gateway.lanes import Lane, decision_line, request_tail, retry_after_line
 from gateway.messages import Exchange, Request, RequestHead
 from gateway.ports import Client, Observer, RouteCount
 from gateway.routing.body import read_body, replace_model
@@ -26,7 +26,9 @@ now = clock.now
 
 _ALLOW = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 _JSON = b"Content-Type: application/json\r\n"
-_NOT_TAKEN = frozenset({"no_backend", "connect_error", "connect_timeout"})  # a fallback pool may take it
+_NOT_TAKEN = frozenset(
+    {"no_backend", "connect_error", "connect_timeout", "deadline", "queue_full", "queue_timeout", "shed"}
+)  # a fallback pool may take it
 _NEVER_OURS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 NO_ROUTE = "-"  # the route label of requests that none took
 
@@ -253,6 +255,8 @@ class Proxy:
             fields.append(b"Allow: %b\r\n" % error.allow.encode() if error.allow else _ALLOW)
         if record.backend:
             fields.append(b"X-Gateway-Backend: %b\r\n" % record.backend.encode())
+        if request.head.explain and record.decision:
+            fields.append(decision_line(record))
         body: dict[str, Any] = {
             "message": error.message,
             "type": rule.type,

@@ -226,6 +226,7 @@ def left_over(app: App) -> list[str]:
     found += [f"route {stats.name}: {stats.in_flight}" for stats in routes if stats.in_flight]
     for pool in app.pools.values():
         found += [repr(backend) for backend in pool.backends if backend.in_flight]
+        found += [f"{pool!r}: {len(pool.queue)} wait"] if len(pool.queue) else []
         found += [repr(b.connections) for b in pool.backends if b.connections.open != b.connections.idle]
     return found
 

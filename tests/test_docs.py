@@ -196,8 +196,9 @@ def test_the_policy_of_the_tutorial_works() -> None:
     exec(compile(program, "architecture.md", "exec"), room)
     policy = room["CalmLatency"]()  # type: ignore[operator]
     views = [View("a", 0.2, 0), View("b", 0.01, 2), View("c", None, 1), View("d", 0.1, 3)]
-    picked = policy.pick(views, PickContext(0.0, random.Random(1)))
-    scores = [row["score"] for row in policy.scores(views, 0.0)]
+    context = PickContext(0.0, random.Random(1))
+    picked = policy.pick(views, context)
+    scores = [row["score"] for row in policy.scores(views, context)]
     assert picked is views[scores.index(min(scores))]
     assert picked.name == "c"
 

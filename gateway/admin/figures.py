@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from gateway.admin.view import BackendView, HistogramView, PoolView
+from gateway.balancing.policy import NO_LIMIT
 from gateway.messages import Outcome
 
 
@@ -24,7 +25,10 @@ def pool_figures(pool: PoolView, now: float) -> dict[str, object]:
         "policy": pool.policy_name,
         "panic": pool.panic,
         "retries": dict(pool.retries),
+        "hedges": dict(pool.hedges),
         "shed": dict(pool.shed),
+        "queue": {name: pool.queue.waiting(n) for n, name in enumerate(("high", "normal", "low"))},
+        "queued": _totals(pool.queued),
         "backends": backends,
     }
 
@@ -36,10 +40,15 @@ def _backend_figures(backend: BackendView, now: float) -> dict[str, object]:
         "state": backend.state,
         "why": backend.why,
         "in_flight": backend.in_flight,
+        "waiting": backend.waiting,
+        "limit": backend.limit if backend.limit < NO_LIMIT else None,
         "max_in_flight": backend.max_in_flight,
         "weight": backend.weight,
         "configured_weight": backend.base_weight,
         "labels": dict(backend.labels),
+        "slowness": _rounded(backend.slowness(now)),
+        "degraded": backend.degraded.degraded,
+        "resting_s": _rounded(max(0.0, backend.cool_until - now)),
         "latency_s": _rounded(backend.latency_s(now)),
         "selected": backend.selected,
         "outcomes": {outcome.label: backend.outcomes[outcome] for outcome in Outcome},

@@ -41,9 +41,12 @@ class Keeper(Protocol):
     open: int
     heads: HeadMemo[ResponseHead]
     outbox: Outbox
+    pieces: int
 
     def keep(self, connection: "BackendConnection") -> None: ...
     def lost(self, connection: "BackendConnection") -> None: ...
+    def watch(self, give_up: Callable[[], None]) -> None:
+        """Call `give_up` in a second."""
 
 
 class BackendConnection:
@@ -55,6 +58,8 @@ class BackendConnection:
     __slots__ = (
         "_chunked_upload",
         "_corked",
+        "_metered",
+        "_on_end",
         "_on_write_room",
         "_paused",
         "_pool",
@@ -88,6 +93,8 @@ class BackendConnection:
         self._corked: bytes | None = None  # a request held until the end of this turn
         self._on_write_room: Callable[[bool], None] | None = None
         self._uploading = False  # the request's body has not ended
+        self._metered = False  # its pieces are counted
+        self._on_end: Callable[[bool], None] | None = None  # hears whether the backend stopped when left
 
     def __repr__(self) -> str:
         state = "idle" if self._wake is None else "busy"
@@ -138,9 +145,13 @@ class BackendConnection:
         pieces, self.reader.pieces = self.reader.pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def stream_to(self, sink: Sink) -> None:
-        """From now on body bytes go to `sink`; those held so far go first, in one piece."""
+    def stream_to(self, sink: Sink, metered: bool) -> None:
+        """From now on body bytes go to `sink`; those held so far go first, in one piece.
+
+        With `metered` each piece is counted: their rate tells how fast the backend writes.
+        """
         self._sink = sink
+        self._metered = metered
         self._deliver()
 
     def write_body(self, data: bytes) -> None:
@@ -199,6 +210,7 @@ class BackendConnection:
         self._on_write_room = None
         self._chunked_upload = False
         self._corked = None
+        self._metered = False
         transport = self.transport
         if transport is None:
             return
@@ -209,6 +221,33 @@ class BackendConnection:
             self._pool.keep(self)
         else:
             transport.abort()
+
+    def leave(self, on_end: Callable[[bool], None]) -> None:
+        """Give up the exchange and see whether the backend stops: `on_end(True)` if it closes in time.
+
+        Only the sending side is closed at first: a server that minds its clients notices, stops and closes.
+        One that answers all the same, or keeps the connection for a second, goes on computing.
+        """
+        self._wake = self._sink = self._on_write_room = self._corked = None
+        transport = self.transport
+        if transport is None or not transport.can_write_eof():
+            if transport is not None:
+                transport.abort()
+            return
+        self._on_end = on_end
+        transport.write_eof()
+        self._pool.watch(self._give_up)
+
+    def _give_up(self) -> None:
+        """The time in which a backend that was left should have stopped is over."""
+        self._stopped(False)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _stopped(self, freed: bool) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(freed)
 
     def keep(self) -> None:
         """Wait among the idle connections, never used yet."""
@@ -228,6 +267,9 @@ class BackendConnection:
             self.touched = now()
             return
         wake, reader = self._wake, self.reader
+        if self._on_end is not None:  # left, and it answers all the same
+            self._give_up()
+            return
         if wake is None:  # idle: nobody asked for this
             self._fail(GatewayError("bad_response", "The backend sent bytes nobody asked for."))
             return
@@ -253,6 +295,8 @@ class BackendConnection:
         pieces = self.reader.pieces
         if pieces and self._sink is not None:
             self.reader.pieces = []
+            if self._metered:
+                self._pool.pieces += 1
             self._sink.relay(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def eof_received(self) -> bool:
@@ -270,6 +314,7 @@ class BackendConnection:
     def connection_lost(self, error: Exception | None) -> None:
         self._pool.lost(self)
         self.transport = None
+        self._stopped(True)
         if self._tunnel is not None:
             self._end_tunnel()
             return

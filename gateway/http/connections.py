@@ -20,6 +20,8 @@ Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
 now = clock.now
 
+LEFT_S = 1.0  # within which a backend that was left is expected to stop
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -81,6 +83,7 @@ class BackendConnections:
         self._spawn = spawn
         self._idle: deque[BackendConnection] = deque()
         self.open = 0
+        self.pieces = 0  # of streamed answers, relayed to clients
         #: Opens one connection; an attribute, so that tests can slow it down or let it fail.
         self.dial: Callable[[Connecting], Coroutine[Any, Any, None]] = self._open
 
@@ -124,6 +127,10 @@ class BackendConnections:
         self.open -= 1
         with suppress(ValueError):
             self._idle.remove(connection)
+
+    def watch(self, give_up: Callable[[], None]) -> None:
+        """Call `give_up` when a backend that was left should have stopped."""
+        asyncio.get_running_loop().call_later(LEFT_S, give_up)
 
     def expire(self) -> None:
         """Close what has been idle too long; called now and then."""

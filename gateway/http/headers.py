@@ -32,6 +32,9 @@ class Field(IntEnum):
     DATE = 13
     TRACEPARENT = 14
     MAX_FORWARDS = 15
+    TIMEOUT = 16
+    PRIORITY = 17
+    EXPLAIN = 18
 
 
 # RFC 9110 7.6.1, plus Proxy-* which speak to this hop only.
@@ -59,6 +62,9 @@ REQUEST_FIELDS: dict[bytes, Field] = {
     b"x-real-ip": Field.CLAIM,
     b"traceparent": Field.TRACEPARENT,
     b"max-forwards": Field.MAX_FORWARDS,
+    b"x-gateway-timeout": Field.TIMEOUT,
+    b"x-gateway-priority": Field.PRIORITY,
+    b"x-gateway-explain": Field.EXPLAIN,
 }
 RESPONSE_FIELDS: dict[bytes, Field] = {
     **_SHARED,
@@ -66,6 +72,7 @@ RESPONSE_FIELDS: dict[bytes, Field] = {
     b"date": Field.DATE,
     b"x-gateway-backend": Field.DROP,
     b"x-gateway-error": Field.DROP,
+    b"x-gateway-decision": Field.DROP,
 }
 
 # RFC 3986 authority without userinfo: reg-name, IPv4 or [IPv6], optional port.
@@ -94,6 +101,20 @@ def parse_length(value: bytes) -> int:
     if _DIGITS.fullmatch(value) is None:
         raise ValueError("not a length")
     return int(value)
+
+
+_TIMEOUT = re.compile(rb"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?")
+_UNITS = {b"ms": 0.001, b"s": 1.0, b"m": 60.0, b"h": 3600.0, None: 1.0}
+PRIORITIES: dict[bytes, int] = {b"high": 0, b"normal": 1, b"low": 2}
+
+
+def parse_timeout(value: bytes) -> float:
+    """`250ms`, `5s`, `2m`, `1h` or a number of seconds, as seconds above 0; ValueError for anything else."""
+    found = _TIMEOUT.fullmatch(value)
+    seconds = float(found[1]) * _UNITS[found[2]] if found is not None else 0.0
+    if not seconds > 0.0:
+        raise ValueError("not a timeout")
+    return seconds
 
 
 def list_tokens(values: list[bytes]) -> set[bytes]:

@@ -14,11 +14,13 @@ import httptools
 from gateway.errors import GatewayError
 from gateway.http.chunked import ChunkedReader
 from gateway.http.headers import (
+    PRIORITIES,
     REQUEST_FIELDS,
     Field,
     list_tokens,
     origin_form,
     parse_length,
+    parse_timeout,
     valid_host,
     valid_request_id,
     valid_token,
@@ -35,6 +37,8 @@ _LINE_SO_FAR = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [\x21-\x7e]*(?:
 _AMBIGUOUS = ("bad_request", "The body's length is ambiguous or malformed.")
 _UNKNOWN_CODING = ("transfer_encoding_not_implemented", "The only transfer coding known is 'chunked'.")
 _VERSION = ("version_not_supported", "Use HTTP/1.1 or HTTP/1.0.")
+_BAD_TIMEOUT = ("bad_request", "X-Gateway-Timeout: write 250ms, 5s, 2m or a number of seconds, above 0.")
+_BAD_PRIORITY = ("bad_request", "X-Gateway-Priority: write high, normal or low.")
 _EXPECTATION = ("expectation_failed", "The only expectation known is '100-continue'.")
 
 
@@ -211,6 +215,20 @@ class RequestReader:
                 value = b"%d" % (hops - 1)
         self._parts += (name, b": ", value, b"\r\n")
 
+    def _on_timeout(self, name: bytes, value: bytes) -> None:
+        try:
+            self._head.timeout_s = parse_timeout(value)
+        except ValueError:
+            self._problem = _BAD_TIMEOUT
+
+    def _on_priority(self, name: bytes, value: bytes) -> None:
+        self._head.priority = PRIORITIES.get(value.lower())
+        if self._head.priority is None:
+            self._problem = _BAD_PRIORITY
+
+    def _on_explain(self, name: bytes, value: bytes) -> None:
+        self._head.explain = value.lower() in (b"1", b"true", b"yes", b"on")
+
     def _head_complete(self, rest: bytes, now: float) -> Request:
         head, line = self._head, _LINE.match(self._bytes)
         if line is None:
@@ -348,4 +366,7 @@ _READERS: dict[Field, Callable[[RequestReader, bytes, bytes], None]] = {
     Field.CONTENT_TYPE: RequestReader._on_content_type,
     Field.TRACEPARENT: RequestReader._on_traceparent,
     Field.MAX_FORWARDS: RequestReader._on_max_forwards,
+    Field.TIMEOUT: RequestReader._on_timeout,
+    Field.PRIORITY: RequestReader._on_priority,
+    Field.EXPLAIN: RequestReader._on_explain,
 }

@@ -3,17 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from gateway.health.outlier import OutlierRule, OutlierState
-from gateway.health.state import HealthRule, HealthState
+from gateway.admission.limit import AutoLimit
+from gateway.balancing.context import PickContext
+from gateway.balancing.policy import NO_LIMIT
+from gateway.health.degraded import DegradedRule, DegradedState
+from gateway.health.outlier import REASONS, OutlierRule, OutlierState
+from gateway.health.slow_start import SlowStart
+from gateway.health.state import RESULTS, HealthRule, HealthState, Phase
 from gateway.messages import Outcome
-from gateway.pool.ewma import PeakEwma, Typical
+from gateway.pool.ewma import MAX_PENALTY_S, PeakEwma, Typical
+from gateway.pool.speed import Speed
 from gateway.pool.stats import Histogram
+from gateway.pool.work import WorkModel
 
 State = Literal["up", "down", "ejected", "draining", "starting"]
 STATES: tuple[State, ...] = ("up", "down", "ejected", "draining", "starting")
+
+#: How long a backend is spared that said it was overloaded, but not until when.
+COOL_S = 1.0
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -69,17 +79,41 @@ def parse_url(url: str) -> Address:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class BackendRules:
+    """What all backends of a pool go by. `limit`: attempts under way where a backend has no `max_in_flight`
+    of its own, "auto" to find it, None for no limit. `slow_start_s`: length of the ramp, 0 for none."""
+
+    health: HealthRule | None = None
+    outlier: OutlierRule = field(default_factory=OutlierRule)
+    degraded: DegradedRule = field(default_factory=DegradedRule)
+    limit: int | Literal["auto"] | None = None
+    slow_start_s: float = 30.0
+
+
+class Metered(Protocol):
+    """The connections to a backend, as far as the pool looks at them."""
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of streamed answers relayed to clients so far."""
+
+
 class Backend:
     """One backend of a pool: where it is, how it fares, what it has done.
 
     Owned by its pool, which alone changes `state`, `why` and `since`; a lease changes the counts.
-    Outcomes are indexed by `Outcome`. `connections` belongs to the HTTP client.
+    Outcomes are indexed by `Outcome`. `answered_at` is when a request was last answered well, 0.0 when it
+    never was or one has failed since. `connections` belongs to the HTTP client.
     """
 
     __slots__ = (
+        "answered_at",
         "authority",
         "base_weight",
         "connections",
+        "cool_until",
+        "degraded",
         "draining",
         "duration",
         "ejections",
@@ -90,6 +124,8 @@ class Backend:
         "in_flight",
         "labels",
         "latency",
+        "limit",
+        "limiter",
         "max_in_flight",
         "name",
         "outcomes",
@@ -97,9 +133,13 @@ class Backend:
         "pool",
         "port",
         "prefix",
+        "promised",
+        "rank",
         "scheme",
         "selected",
         "since",
+        "slow_start",
+        "speed",
         "state",
         "typical",
         "url",
@@ -111,11 +151,12 @@ class Backend:
         self,
         pool: str,
         spec: BackendSpec,
-        health: HealthRule | None = None,
-        outlier: OutlierRule | None = None,
+        rules: BackendRules | None = None,
         typical: Typical | None = None,
+        model: WorkModel | None = None,
     ) -> None:
         address = parse_url(spec.url)
+        rules = rules or BackendRules()
         self.pool = pool
         self.name = spec.name or address.label
         self.url = spec.url
@@ -124,22 +165,31 @@ class Backend:
         self.port = address.port
         self.authority = address.authority
         self.prefix = address.prefix
-        self.adopt(spec)
+        self.rank = 0  # its place among the pool's backends
         self.in_flight = 0
+        self.promised = 0  # requests that wait for this backend rather than take another
         self.latency = PeakEwma()
         self.typical = typical or Typical()
+        self.speed = Speed(model or WorkModel())
         self.outcomes = [0] * len(Outcome)
         self.first_byte = Histogram()
         self.duration = Histogram()
         self.selected = 0
-        self.health_checks = {"success": 0, "failure": 0}
-        self.ejections = {"consecutive_failures": 0}
-        self.health = HealthState(health)
-        self.outlier = OutlierState(outlier or OutlierRule())
+        self.health_checks: dict[str, int] = dict.fromkeys(RESULTS, 0)
+        self.ejections: dict[str, int] = dict.fromkeys(REASONS, 0)
+        self.health = HealthState(rules.health)
+        self.outlier = OutlierState(rules.outlier)
+        self.degraded = DegradedState(rules.degraded)
+        self.slow_start = SlowStart(rules.slow_start_s)
+        self.cool_until = 0.0
         self.draining = False
+        self.answered_at = 0.0
         self.connections: Any = None
-        self.state: State = "up" if health is None else "starting"
-        self.why = "no active check" if health is None else "not probed yet"
+        self.limiter: AutoLimit | None = None
+        self.limit = NO_LIMIT
+        self.adopt(spec, rules)
+        self.state: State = "up" if rules.health is None else "starting"
+        self.why = "no active check" if rules.health is None else "not probed yet"
         self.since = 0.0
 
     def __repr__(self) -> str:
@@ -147,7 +197,7 @@ class Backend:
         latency = "never measured" if seconds is None else f"{seconds * 1000:.0f} ms"
         return f"<Backend {self.name} {self.state}, {self.in_flight} in flight, {latency}>"
 
-    def adopt(self, spec: BackendSpec) -> None:
+    def adopt(self, spec: BackendSpec, rules: BackendRules) -> None:
         """Take over what a reload may change without making it another backend."""
         if not spec.weight > 0:
             raise ValueError(f"backend {spec.name or spec.url}: weight must be above 0, not {spec.weight}")
@@ -157,11 +207,71 @@ class Backend:
         self.weight = spec.weight
         self.labels = dict(spec.labels)
         self.max_in_flight = spec.max_in_flight
+        self.health.adopt(rules.health)
+        self.outlier.adopt(rules.outlier)
+        self.degraded.rule = rules.degraded
+        self.slow_start.window_s = rules.slow_start_s
+        if spec.max_in_flight is not None or rules.limit != "auto":
+            self.limiter = None
+            fixed = spec.max_in_flight if spec.max_in_flight is not None else rules.limit
+            self.limit = fixed if isinstance(fixed, int) else NO_LIMIT
+        elif self.limiter is None:
+            self.limiter = AutoLimit()
+            self.limit = self.limiter.limit
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of streamed answers that came from it so far."""
+        connections: Metered | None = self.connections
+        return 0 if connections is None else connections.pieces
+
+    @property
+    def waiting(self) -> int:
+        """Attempts under way without a first body byte."""
+        return self.speed.waiting
+
+    @property
+    def present(self) -> bool:
+        """Does it count as part of the pool? Not while an operator has it out, nor while it is loading."""
+        return not self.draining and self.health.phase is not Phase.LOADING
 
     @property
     def full(self) -> bool:
         """Is the limit on requests in flight reached?"""
-        return self.max_in_flight is not None and self.in_flight >= self.max_in_flight
+        return self.in_flight >= self.limit
+
+    def slowness(self, now: float) -> float:
+        """How slow it is, 1 for an ordinary backend of the pool; see pool/speed.py."""
+        speed = self.speed
+        return speed.believed(now, self.pieces if speed.streaming else 0)
+
+    def expected_s(self, now: float, context: PickContext) -> float:
+        """Seconds until a request like the context's, sent now, would be answered; weight left out."""
+        speed = self.speed
+        in_flight = self.in_flight + self.promised
+        seconds = self.slowness(now) * speed.model.cost_s(
+            context.kind, in_flight, speed.ahead_s, speed.waiting + speed.streaming
+        )
+        if in_flight >= self.limit:  # it waits for a place first, and others with it
+            seconds *= 1.0 + (in_flight + 1 - self.limit) / self.limit
+        if now < self.cool_until:  # all rest, and the one that rests for the shortest time is asked
+            seconds += self.cool_until - now
+        return seconds
+
+    def succeeded(self, now: float) -> None:
+        """A request was answered well, to its end."""
+        self.answered_at = now
+        self.outlier.succeeded(now)
+        self.slow_start.succeeded()
+
+    def cool(self, now: float, retry_after_s: float | None) -> None:
+        """It says that it is overloaded: spare it for the time it asks for, at most 300 s."""
+        seconds = COOL_S if retry_after_s is None else min(retry_after_s, MAX_PENALTY_S)
+        self.cool_until = max(self.cool_until, now + seconds)
+
+    def reweigh(self, now: float) -> None:
+        """Bring the weight in line with slow start and degrading."""
+        self.weight = self.base_weight * self.slow_start.factor(now) * self.degraded.factor
 
     def latency_s(self, now: float) -> float | None:
         """Seconds to the first body byte as expected now; None when never measured.

@@ -2,28 +2,45 @@
 
 from typing import TYPE_CHECKING
 
-from gateway.messages import FAILURES, Outcome
+from gateway.health.faults import FAILURES
+from gateway.messages import Outcome
+from gateway.pool.ewma import PENALTY_S
 
 if TYPE_CHECKING:
     from gateway.pool.backend import Backend
     from gateway.pool.pool import Pool
 
 _UNMEASURED = -1.0
-_OK, _CLIENT_ERROR, _CANCELLED = Outcome.OK, Outcome.CLIENT_ERROR, Outcome.CANCELLED
+_OK, _CLIENT_ERROR, _CANCELLED, _OVERLOADED = (
+    Outcome.OK,
+    Outcome.CLIENT_ERROR,
+    Outcome.CANCELLED,
+    Outcome.OVERLOADED,
+)
 
 
 class Lease:
     """One attempt under way. Closing has no condition: success, failure, timeout and cancel all do it.
 
-    `started` is when the backend was chosen, in the seconds of `now`.
+    `started` is when the backend was chosen, in the seconds of `now`; `kind` the request's size class.
     """
 
-    __slots__ = ("_first_s", "_open", "backend", "pool", "started")
+    __slots__ = (
+        "_ahead_s", "_expected_s", "_first_s", "_in_flight", "_kind", "_open", "_streams", "backend", "pool",
+        "started",
+    )  # fmt: skip
 
-    def __init__(self, pool: "Pool", backend: "Backend", started: float) -> None:
+    def __init__(self, pool: "Pool", backend: "Backend", started: float, kind: int, streams: bool) -> None:
         self.pool = pool
         self.backend = backend
         self.started = started
+        self._kind = kind
+        self._streams = streams  # the answer is asked for as a stream
+        self._in_flight = backend.in_flight
+        speed = backend.speed
+        self._ahead_s = speed.ahead_s
+        self._expected_s = speed.model.first_s(kind)
+        speed.opened(started, backend.pieces if speed.streaming else 0, self._expected_s)
         self._first_s = _UNMEASURED
         self._open = True
 
@@ -41,9 +58,16 @@ class Lease:
         seconds = now - self.started if now > self.started else 0.0
         self._first_s = seconds
         backend = self.backend
+        backend.answered_at = now
         backend.first_byte.observe(seconds)
         backend.latency.observe(seconds, now)
-        self.pool.sampled(now)
+        expected = self._expected_s
+        backend.speed.first_byte(
+            now, self._pieces(), self._kind, expected, self._in_flight, self._ahead_s, seconds
+        )
+        if backend.limiter is not None:
+            backend.limiter.observe(seconds / expected if expected > 0.0 else 1.0, self._in_flight, now)
+        self.pool.answered(self._kind, seconds, now)
 
     def close(self, outcome: Outcome, now: float, retry_after_s: float | None = None) -> None:
         """End the attempt; `retry_after_s` is what the backend asked for, if it did.
@@ -55,26 +79,44 @@ class Lease:
             raise RuntimeError(f"{self!r} was already closed: close a lease once, in one `finally`")
         self._open = False
         backend = self.backend
-        if backend.in_flight == backend.max_in_flight:
-            self.pool.changed()
         backend.in_flight -= 1
         backend.outcomes[outcome] += 1
-        if outcome is _CANCELLED:
-            return  # when a client leaves says nothing about the backend
-        backend.duration.observe(max(0.0, now - self.started))
+        if outcome is not _CANCELLED:  # when a client leaves says nothing about the backend
+            backend.duration.observe(max(0.0, now - self.started))
+        penalty_s = 0.0
         if outcome is _OK:
             if self._first_s < 0.0:
                 self.first_body_byte(now)
-            backend.outlier.succeeded()
+            backend.succeeded(now)
         elif outcome is _CLIENT_ERROR:
-            backend.outlier.succeeded()
-        else:
-            self._failed(outcome, now, retry_after_s)
+            backend.outlier.succeeded(now)
+        elif outcome is not _CANCELLED:
+            penalty_s = self._failed(outcome, now, retry_after_s)
+        if self._first_s < 0.0:
+            backend.speed.gone(now, self._pieces(), self._expected_s, max(0.0, now - self.started), penalty_s)
+        elif self._streams:
+            backend.speed.stream_ended(now, self._pieces(), penalty_s)
+        self.pool.released(backend, now)
 
-    def _failed(self, outcome: Outcome, now: float, retry_after_s: float | None) -> None:
+    def _pieces(self) -> int:
+        """Pieces of streams that came from the backend so far, where that matters."""
+        backend = self.backend
+        return backend.pieces if self._streams or backend.speed.streaming else 0
+
+    def _failed(self, outcome: Outcome, now: float, retry_after_s: float | None) -> float:
+        """What a failed attempt counts as, in seconds."""
+        backend, pool = self.backend, self.pool
         # After the first byte, the length of the answer is in the elapsed time and says nothing.
         seconds = self._first_s if self._first_s >= 0.0 else now - self.started
-        self.backend.latency.penalise(seconds, now, retry_after_s)
-        self.pool.sampled(now)
-        if outcome in FAILURES and self.backend.outlier.failed():
-            self.pool.eject(self.backend, now)
+        backend.latency.penalise(seconds, now, retry_after_s)
+        pool.sampled(now)
+        if backend.limiter is not None and outcome in (_OVERLOADED, Outcome.TIMEOUT):
+            backend.limiter.failed(now)
+        if outcome is _OVERLOADED:
+            backend.cool(now, retry_after_s)
+            pool.changed()
+        elif outcome in FAILURES:
+            backend.answered_at = 0.0
+            if reason := backend.outlier.failed(now):
+                pool.eject(backend, now, reason)
+        return PENALTY_S

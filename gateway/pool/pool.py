@@ -1,47 +1,57 @@
-"""Which backends may take work right now, and who takes this request?
+"""Who takes this request, and what happens when nobody can just now?
 
-Two things are kept apart. Whether a backend *may* take work changes rarely (a probe, an ejection, a drain)
-and is decided here, once per change, into a tuple. Which one *does* is the policy's choice among that
-tuple, for every request.
+The policy chooses among the backends that are free. When all that are well are at their limits the request
+waits in the pool's queue, where it can still be given up, overtaken and sent anywhere, and whoever has room
+next is given it ("late binding"): no work is stuck behind a slow backend while a fast one stands idle.
 """
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from math import inf
+from collections.abc import Sequence
 
-from gateway.balancing.policy import PickContext, Policy
+from gateway.admission.queue import Ticket, WaitQueue
+from gateway.attempts.hedge import Hedger
+from gateway.balancing.context import PickContext
+from gateway.balancing.policy import Policy
 from gateway.errors import GatewayError
-from gateway.health.outlier import OutlierRule
-from gateway.health.state import HealthRule, Phase
-from gateway.pool.backend import Backend, BackendSpec, State
-from gateway.pool.ewma import Typical
-from gateway.pool.explain import explain
+from gateway.messages import AttemptTrace
+from gateway.pool.backend import Backend, BackendSpec
+from gateway.pool.explain import Rows, explain
 from gateway.pool.lease import Lease
 from gateway.pool.refusal import reason, refusal, retry_after_s
+from gateway.pool.roster import OnChange, PoolRules, Roster
+from gateway.pool.speed import compare
+from gateway.pool.stats import Histogram
 
-_ROUNDING = 1e-9  # 0.7 * 10 is 7.000000000000001
-
-#: (pool, backend, old state, new state, why)
-OnChange = Callable[["Pool", Backend, State, State, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class PoolRules:
-    """What a pool goes by. `health` None means no active checks; `panic_below` is a share 0..1."""
-
-    health: HealthRule | None = None
-    outlier: OutlierRule = field(default_factory=OutlierRule)
-    panic_below: float = 0.5
+#: How often backends are compared with their peers and their own past; seconds.
+JUDGE_S = 1.0
+#: While no more than so many wait, each may wait for a faster backend rather than take a slow one at once.
+PATIENT = 6
+#: How often somebody who waits asks again by itself, whatever else happens; seconds.
+ASK_AGAIN_S = 0.25
 
 
-class Pool:
-    """Owns the backends of one pool and everything known about them.
+class Pool(Roster):
+    """One pool: its backends, the policy that chooses among them, and the queue of those who wait.
 
-    `panic` is True while so few backends are healthy that health is ignored. `retries`, `shed` and `panics`
-    only grow.
+    `retries`, `hedges` and `shed` only grow. `patient` policies are asked about full backends too, and may
+    thereby say that waiting is better.
     """
+
+    __slots__ = (
+        "_binding",
+        "_judge_at",
+        "_promised",
+        "hedger",
+        "hedges",
+        "policy",
+        "policy_name",
+        "queue",
+        "queued",
+        "retries",
+        "rng",
+        "shed",
+    )
 
     def __init__(
         self,
@@ -50,24 +60,23 @@ class Pool:
         policy_name: str,
         policy: Policy,
         rng: random.Random,
-        rules: PoolRules = PoolRules(),
+        rules: PoolRules | None = None,
         on_change: OnChange | None = None,
     ) -> None:
-        self.name = name
+        rules = rules or PoolRules()
+        super().__init__(name, rules, on_change)
         self.policy_name = policy_name
         self.policy = policy
-        self.rules = rules
-        self.on_change = on_change
-        self.backends: tuple[Backend, ...] = ()
-        self.panic = False
-        self.panics = 0
+        self.rng = rng
         self.retries: Counter[str] = Counter()
+        self.hedges: Counter[str] = Counter()
         self.shed: Counter[str] = Counter()
-        self._typical = Typical()
-        self._context = PickContext(0.0, rng)
-        self._candidates: tuple[Backend, ...] = ()
-        self._stale = True
-        self._expires = inf  # the soonest end of an ejection
+        self.queue = WaitQueue(rules.queue, rng)
+        self.queued = Histogram()  # how long those waited who had to
+        self.hedger = None if rules.hedge is None else Hedger(rules.hedge)
+        self._binding = False  # somebody who waited is being given a backend
+        self._promised: list[Backend] = []  # those whose `promised` is not 0
+        self._judge_at = 0.0
         self.replace(backends)
 
     def __repr__(self) -> str:
@@ -75,225 +84,166 @@ class Pool:
         panic = ", panic" if self.panic else ""
         return f"<Pool {self.name} {self.policy_name}, {well} of {len(self.backends)} well{panic}>"
 
-    def acquire(self, now: float, tried: tuple[str, ...] = (), allow_tried: bool = False) -> Lease:
+    # -- choosing ------------------------------------------------------------------------------------
+
+    def acquire(self, context: PickContext) -> Lease | None:
         """Choose a backend for one attempt and count it in; the lease must be closed.
 
-        `tried` names backends this request has been to; they are left out, or with `allow_tried` taken
-        when there is no other. Raises GatewayError `no_backend` with an honest `retry_after_s`.
+        None when it has to wait: those who could take it are full, or others wait already. Backends in
+        `context.tried` are left out, unless there is no other. Raises GatewayError `no_backend`, with an
+        honest `retry_after_s`, when nobody is well.
         """
-        candidates = self._candidates
-        if self._stale or now >= self._expires:
-            candidates = self.candidates(now)
-        if tried:
-            untried = tuple([backend for backend in candidates if backend.name not in tried])
-            if untried or not allow_tried:
-                candidates = untried
-        if not candidates:
-            raise self._refusal(now, tried)
-        context = self._context
-        context.now = now
-        context.tried = tried
-        # The candidates are this pool's own backends, so what the policy returns is one of them.
-        backend: Backend = self.policy.pick(candidates, context)  # type: ignore[assignment]
-        backend.in_flight += 1
-        backend.selected += 1
-        if backend.in_flight == backend.max_in_flight:
-            self._stale = True
-        return Lease(self, backend, now)
-
-    def candidates(self, now: float) -> tuple[Backend, ...]:
-        """The backends that may take work at `now`, sorted by name."""
+        now = context.now
         if self._stale or now >= self._expires:
             self._rebuild(now)
-        return self._candidates
+        if not self.well:
+            raise self.refuse(now)
+        if len(self.queue):
+            return None
+        backend = self._choose(context)
+        return None if backend is None else self._lend(backend, context)
+
+    def spare(self, context: PickContext) -> Lease | None:
+        """A backend for a second attempt: one that is free at once, while nobody waits; else None."""
+        if len(self.queue) or not (free := _untried(self.candidates(context.now), context.tried)):
+            return None
+        return self._lend(self._pick(free, context), context)
+
+    def _choose(self, context: PickContext) -> Backend | None:
+        """Who takes it now; None when it has to wait, or had better."""
+        free, well, tried = self.free, self.well, context.tried
+        if tried:
+            others = _untried(well, tried)
+            if others:  # else there is nobody but those it has been to
+                free, well = _untried(free, tried), others
+        if not free:
+            return None
+        if len(free) == len(well) or len(self.queue) >= PATIENT or not self.policy.patient:
+            return self._pick(free, context)
+        backend = self._pick(well, context)
+        if backend.in_flight < backend.limit:
+            return backend
+        if self._binding:  # those behind him are asked next, and should know
+            backend.promised += 1
+            self._promised.append(backend)
+        return None
+
+    def _pick(self, among: list[Backend], context: PickContext) -> Backend:
+        # The candidates are this pool's own backends, so what the policy returns is one of them.
+        return self.policy.pick(among, context)  # type: ignore[return-value]
+
+    def _lend(self, backend: Backend, context: PickContext) -> Lease:
+        backend.in_flight += 1
+        backend.selected += 1
+        if backend.in_flight == backend.limit:
+            self.set_full(backend)
+        return Lease(self, backend, context.now, context.kind, context.stream)
+
+    # -- waiting -------------------------------------------------------------------------------------
+
+    def wait(self, ticket: Ticket, now: float) -> None:
+        """Let a request wait; raises GatewayError when it may not. Its `grant` is a Lease once it has one."""
+        self.queue.enter(ticket, now, self.model.first_s(ticket.context.kind))
+        self.bind(now)
+
+    def bind(self, now: float) -> None:
+        """Give backends that are free to those who wait, as far as they go."""
+        if self._binding or not len(self.queue):
+            return
+        self._binding = True  # who is given one may run on at once, and free others
+        passed: list[Ticket] = []
+        try:
+            while self.candidates(now) and (ticket := self.queue.next(now)) is not None:
+                context = ticket.context
+                context.now = now
+                backend = self._choose(context)
+                if backend is None:
+                    passed.append(ticket)
+                else:
+                    ticket.grant = self._lend(backend, context)
+                    self.queued.observe(now - ticket.entered)
+                    ticket.wake()
+        finally:
+            self._binding = False
+            for ticket in reversed(passed):
+                self.queue.put_back(ticket)
+            for backend in self._promised:
+                backend.promised = 0
+            self._promised.clear()
+
+    def close(self) -> None:
+        """Nobody who waits is given a backend from now on."""
+        self._binding = True
+
+    # -- what leases tell ----------------------------------------------------------------------------
+
+    def answered(self, kind: int, seconds: float, now: float) -> None:
+        """A good answer has begun, `seconds` after its start."""
+        if self.hedger is not None:
+            self.hedger.observe(kind, seconds)
+        self.sampled(now)
+
+    def released(self, backend: Backend, now: float) -> None:
+        """An attempt at `backend` has ended."""
+        limiter = backend.limiter
+        if limiter is not None and limiter.limit != backend.limit:
+            backend.limit = limiter.limit
+            self._stale = True
+        elif backend.in_flight + 1 == backend.limit and not self._stale:
+            self.set_free(backend)
+        if len(self.queue):
+            self.bind(now)
 
     def sampled(self, now: float) -> None:
-        """A latency was measured: let the pool's typical latency follow."""
-        if now >= self._typical.due:
-            self._typical.refresh([backend.latency for backend in self.backends], now)
+        """Something was measured: let what is typical of the pool follow."""
+        if now < self._typical.due:
+            return
+        self._typical.refresh([backend.latency for backend in self.backends], now)
+        asked = [backend for backend in self.well if backend.selected]
+        compare(self.model, [backend.speed for backend in asked], [backend.pieces for backend in asked], now)
+        if now >= self._judge_at:
+            self._judge_at = now + JUDGE_S
+            self._judge(now)
 
-    def changed(self) -> None:
-        """Something that decides eligibility changed: work the candidates out anew before the next pick."""
-        self._stale = True
+    def _judge(self, now: float) -> None:
+        """Compare everybody with its peers and its own past."""
+        for backend in self.well:
+            if backend.slow_start.ramping:
+                continue
+            before = backend.degraded.degraded
+            if backend.degraded.judge(backend.slowness(now), 1.0, now) is not before:
+                backend.why = (
+                    "as fast as its peers again" if before else "degraded: slow for its peers and past"
+                )
+                backend.reweigh(now)
 
     # -- seen from outside ---------------------------------------------------------------------------
 
-    @property
-    def in_flight_total(self) -> int:
-        """Attempts under way on the backends of this pool."""
-        return sum(backend.in_flight for backend in self.backends)
-
-    def backend(self, name: str) -> Backend:
-        """The backend called `name`; KeyError, naming those there are, when there is none."""
-        for backend in self.backends:
-            if backend.name == name:
-                return backend
-        known = ", ".join(backend.name for backend in self.backends)
-        raise KeyError(f"pool {self.name} has no backend {name!r}; it has {known or 'none'}")
-
-    def able(self, now: float) -> bool:
-        """Is any backend well? Full ones are (they will take work again); panic does not make one well."""
-        self.candidates(now)
-        return any(backend.state in ("up", "starting") for backend in self.backends)
-
     def retry_after(self, now: float) -> float:
         """Seconds after which a refused client may hope: when something can free a backend, at least 1."""
-        return retry_after_s(self.backends, now, self._context.rng)
+        return retry_after_s(self.backends, now, self.rng)
 
-    def explain(
-        self, now: float, tried: tuple[str, ...] = ()
-    ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-        """Why a pick at `now` goes where it goes: candidates with scores, best first; the others with why."""
-        return explain(self.backends, self.candidates(now), self.policy, now, tried)
-
-    # -- changes of state ----------------------------------------------------------------------------
-
-    def probed(self, backend: Backend, ok: bool, detail: str, now: float) -> None:
-        """Take the result of one active check; `detail` is a reason in a few words."""
-        backend.health_checks["success" if ok else "failure"] += 1
-        backend.health.observe(ok, now)
-        self._settle(backend, now, detail)
-        if not ok and backend.state in ("down", "starting"):
-            backend.why = detail  # the latest reason helps most
-
-    def eject(self, backend: Backend, now: float, reason: str = "consecutive_failures") -> bool:
-        """Take a backend out for a while; False when the pool cannot spare it."""
-        if backend.draining or backend not in self.backends:
-            return False
-        present = [peer for peer in self.backends if not peer.draining]
-        ejected = sum(peer.outlier.until > now for peer in present)
-        if ejected >= self.rules.outlier.most_ejected(len(present)):
-            return False
-        failures = backend.outlier.failures
-        length_s = backend.outlier.eject(now)
-        backend.ejections[reason] = backend.ejections.get(reason, 0) + 1
-        self._settle(backend, now, f"consecutive failures: {failures}; out for {length_s:g} s")
-        self._stale = True  # its end must be watched for even when the backend was down already
-        return True
-
-    def drain(self, name: str, now: float | None = None) -> None:
-        """Give `name` no new work; what it has in flight finishes. KeyError when there is no such backend."""
-        backend = self.backend(name)
-        backend.draining = True
-        at = self._heard(now)
-        self._settle(backend, at, "drained by an operator")
-        self._spare(at)
-
-    def undrain(self, name: str, now: float | None = None) -> None:
-        """Let `name` take work again. KeyError when there is no such backend."""
-        backend = self.backend(name)
-        backend.draining = False
-        at = self._heard(now)
-        down = backend.health.phase is Phase.DOWN
-        self._settle(backend, at, "its checks failed while it was drained" if down else "no longer drained")
-        self._spare(at)
-
-    def replace(
-        self, backends: Sequence[BackendSpec], now: float | None = None, rules: PoolRules | None = None
-    ) -> tuple[list[Backend], list[Backend]]:
-        """Make these the pool's backends; return those that came and those that went.
-
-        A backend of the same name and URL keeps its state, latency and counts. One that went keeps its
-        open leases until they are closed. Raises ValueError, changing nothing, on a bad or doubled name.
-        """
-        at = self._heard(now)
-        rules = rules or self.rules
-        fresh = [
-            (Backend(self.name, spec, rules.health, rules.outlier, self._typical), spec) for spec in backends
-        ]
-        names = Counter(backend.name for backend, _ in fresh)
-        if doubled := sorted(name for name, times in names.items() if times > 1):
-            raise ValueError(
-                f"pool {self.name}: {', '.join(doubled)} named twice; give each backend its own name"
-            )
-        old = {(backend.name, backend.url): backend for backend in self.backends}
-        kept: list[Backend] = []
-        came: list[Backend] = []
-        for backend, spec in fresh:
-            survivor = old.pop((backend.name, backend.url), None)
-            if survivor is None:
-                backend.since = at
-                came.append(backend)
-            else:
-                survivor.adopt(spec)
-                survivor.health.adopt(rules.health)
-                survivor.outlier.rule = rules.outlier
-                kept.append(survivor)
-        self.rules = rules
-        self.backends = tuple(sorted(kept + came, key=lambda backend: backend.name))
-        for backend in kept:
-            self._settle(backend, at, "checks changed")
-        self._spare(at)
-        return came, list(old.values())
-
-    def _heard(self, now: float | None) -> float:
-        """`now`, or the latest time this pool was told."""
-        if now is not None:
-            self._context.now = now
-        return self._context.now
-
-    def _rebuild(self, now: float) -> None:
-        self._context.now = now
-        present = well = 0
-        self._expires = inf
-        for backend in self.backends:
-            until = backend.outlier.until
-            if until and now >= until:
-                backend.outlier.release(until)
-                self._settle(backend, until, "ejection over")
-            elif until:
-                self._expires = min(self._expires, until)
-            if not backend.draining:
-                present += 1
-                well += backend.state in ("up", "starting")
-        panic = well + _ROUNDING < present * self.rules.panic_below
-        self.panics += panic and not self.panic
-        self.panic = panic
-        self._candidates = tuple(
-            [
-                backend
-                for backend in self.backends
-                if (panic or backend.state in ("up", "starting"))
-                and not backend.draining
-                and not backend.full
-            ]
-        )
-        self._stale = False
-
-    def _settle(self, backend: Backend, now: float, why: str) -> None:
-        """Bring `state` in line with draining, probes and ejection, in that order; tell when it changed."""
-        state: State
-        if backend.draining:
-            state = "draining"
-        elif backend.health.phase is Phase.DOWN:
-            state = "down"
-        elif backend.outlier.until > now:
-            state = "ejected"
-        else:
-            state = "up" if backend.health.phase is Phase.UP else "starting"
-        old = backend.state
-        if state == old:
-            return
-        backend.state = state
-        backend.since = now
-        backend.why = why
-        self._stale = True
-        if self.on_change is not None:
-            self.on_change(self, backend, old, state, why)
-
-    def _spare(self, now: float) -> None:
-        """Call ejected backends back, the soonest due first, while more are out than the pool can spare."""
-        self._stale = True
-        present = [backend for backend in self.backends if not backend.draining]
-        ejected = sorted((b for b in present if b.outlier.until > now), key=lambda b: b.outlier.until)
-        surplus = len(ejected) - self.rules.outlier.most_ejected(len(present))
-        for backend in ejected[: max(0, surplus)]:
-            backend.outlier.release(now)
-            self._settle(backend, now, "called back: too few are left")
-
-    def _refusal(self, now: float, tried: tuple[str, ...]) -> GatewayError:
-        why = "tried"
-        if not tried:
-            why = reason(self.backends)
-            self.shed[why] += 1
+    def refuse(self, now: float) -> GatewayError:
+        """What a request is told that nobody can take; counted."""
+        why = reason(self.backends)
+        self.shed[why] += 1
         return refusal(why, self.retry_after(now))
+
+    def explain(self, now: float) -> tuple[Rows, Rows]:
+        """How a pick at `now` would go, of a request about which nothing is known; see `trace`."""
+        return self._reasons(PickContext(now, self.rng))
+
+    def _reasons(self, context: PickContext) -> tuple[Rows, Rows]:
+        candidates = self.candidates(context.now)
+        if _untried(self.well, context.tried):  # else it goes back to one of those, as in `_choose`
+            candidates = _untried(candidates, context.tried)
+        return explain(self.backends, candidates, self.policy, context)
+
+    def trace(self, context: PickContext) -> AttemptTrace:
+        """A record of the choice that is about to be made: candidates with scores, best first; the others
+        with the reason why not."""
+        return AttemptTrace(self.name, self.policy_name, "", *self._reasons(context))
+
+
+def _untried(backends: list[Backend], tried: tuple[str, ...]) -> list[Backend]:
+    return [backend for backend in backends if backend.name not in tried]

@@ -71,6 +71,52 @@ def whole(least: int, most: int) -> Kind:
     return Kind("whole number", read, {"anyOf": [number, {"type": "string", "pattern": "^[0-9]+$"}]})
 
 
+def whole_or_auto(least: int, most: int) -> Kind:
+    """A whole number from `least` to `most`, the word `auto`, or null for none."""
+    number = whole(least, most)
+
+    def read(value: object) -> object:
+        if value is None or value in ("null", "auto"):
+            return None if value != "auto" else value
+        try:
+            return number.read(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, auto, or null for none") from None
+
+    schema = {"anyOf": [*number.schema["anyOf"], {"enum": ["auto", "null", None]}]}
+    return Kind("whole number \\| `auto` \\| null", read, schema, lambda v: "null" if v is None else str(v))
+
+
+def percentile() -> Kind:
+    """`p50` to `p99.9`, as a share 0..1."""
+
+    def read(value: object) -> float:
+        if isinstance(value, str) and re.fullmatch(r"p[0-9]{2}(\.[0-9]{1,2})?", value):
+            share = float(value[1:]) / 100
+            if share >= 0.5:
+                return share
+        if isinstance(value, float) and 0.5 <= value < 1.0:
+            return value
+        raise ValueError("a percentile from p50 to p99.99, such as p95")
+
+    schema = {"type": "string", "pattern": r"^p[5-9][0-9](\.[0-9]{1,2})?$"}
+    return Kind("percentile", read, schema, lambda share: f"p{share * 100:g}")
+
+
+def at_least(least: float) -> Kind:
+    """A number that is not below `least`."""
+
+    def read(value: object) -> float:
+        text = "" if isinstance(value, bool) else str(value)
+        number = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else 0.0
+        if not least <= number <= 1_000_000:
+            raise ValueError(f"a number from {least:g} to 1000000")
+        return number
+
+    schema = {"anyOf": [{"type": "number", "minimum": least}, {"type": "string", "pattern": "^[0-9.]+$"}]}
+    return Kind("number", read, schema, lambda number: f"{number:g}")
+
+
 def choice(*words: str) -> Kind:
     """One of `words`; YAML's false and true mean `off` and `on` where those are among them."""
 

@@ -2,7 +2,7 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from gateway.settings.fields import (
     Duration,
     DurationOrZero,
+    HeaderName,
     Name,
     Number,
     Share,
+    Size,
     Statuses,
     Switch,
     Text,
@@ -20,10 +22,15 @@ from gateway.settings.fields import (
     Url,
     UrlPathOrNull,
 )
-from gateway.settings.kinds import choice, refused, whole
+from gateway.settings.kinds import at_least, choice, percentile, refused, whole, whole_or_auto
 
 #: The names `policy` accepts; each is a key of the registry of policies.
-POLICIES = ("least_latency", "least_requests", "round_robin", "random")
+POLICIES = (
+    "least_latency", "least_requests", "peak_ewma", "p2c_ewma", "prequal", "consistent_hash", "prefix_aware",
+    "round_robin", "random",
+)  # fmt: skip
+#: The names `health.preset` accepts; each is a key of health/presets.py.
+PRESETS = ("vllm", "sglang", "tgi", "triton", "ollama", "llamacpp", "tcp")
 
 
 class Section(BaseModel):
@@ -109,6 +116,9 @@ class Health(Section):
     """Failures in a row that take a backend out."""
     expect: Statuses = "200-399"
     """Statuses that count as a success: one, a range, or several of them with commas: `200,204`."""
+    preset: Annotated[str, choice(*PRESETS)] | None = None
+    """What kind of server it is, so that the right question is asked and "loading" is understood: `path` and
+    `expect` are then the preset's unless given. `tcp` only opens a connection."""
 
     @field_validator("timeout")
     @classmethod
@@ -119,17 +129,30 @@ class Health(Section):
 
 
 class Outlier(Section):
-    """Passive checks: a backend whose traffic fails is taken out (ejected) for a while."""
+    """Passive checks: a backend whose traffic fails is taken out (ejected) for a while. Failures are 5xx,
+    timeouts, cuts and connect errors; an overloaded answer (429, or 503 with Retry-After) and any 4xx are
+    none."""
 
     consecutive_failures: Annotated[int, whole(0, 100_000)] = 5
-    """Failures in a row (5xx, timeout, cut, connect error) that eject a backend; 4xx answers never count.
-    `0` ejects nothing."""
+    """Failures in a row that eject a backend; `0`: none do."""
+    failure_ratio: Share = 0.5
+    """Share of failures within `window` that ejects a backend, once it had `min_requests`; `0`: none does."""
+    min_requests: Annotated[int, whole(1, 1_000_000)] = 20
+    """Fewest answers within `window` for which the ratio is looked at."""
+    window: Duration = 30.0
+    """How far back the ratio looks."""
     ejection: Duration = 10.0
     """How long the first ejection lasts; the second lasts twice as long, and so on."""
     max_ejection: Duration = Field(default_factory=lambda data: max(300.0, data.get("ejection", 0.0)))
     """The longest an ejection becomes. At least `ejection`."""
     max_ejected: Share = 0.5
     """Most of a pool that may be ejected at once; `0` ejects nothing."""
+    enforce: Switch = True
+    """`off` ejects nobody and only counts who would have been (`gateway_ejections_total`, reason `would_…`):
+    to see what the rules would do before they do it."""
+    degraded: Share = 0.3
+    """Share of its weight that a backend keeps while it is slow against its peers and against its own past;
+    `100%` turns this off."""
 
     @field_validator("max_ejection")
     @classmethod
@@ -167,6 +190,47 @@ class Retries(Section):
     of the answer went to the client."""
 
 
+class Hedging(Section):
+    """A second attempt at another backend before the first has failed: cuts the slowest answers short, for
+    a little more load. The answer that begins first is used, the other attempt is cancelled."""
+
+    after: Annotated[float, percentile()] = 0.95
+    """When: the percentile of the time to the first body byte of requests of this size, such as `p95`."""
+    max: Annotated[int, whole(1, 1)] = 1
+    """Most second attempts for one request."""
+    budget: Share = 0.05
+    """Most second attempts, as a share of the pool's requests; they are paid from `retries.budget` too."""
+
+
+class Concurrency(Section):
+    """How many requests a backend gets at once, and what becomes of those that have to wait."""
+
+    limit: Annotated[int | Literal["auto"] | None, whole_or_auto(1, 1_000_000)] = None
+    """Most requests under way at each backend without a `max_in_flight` of its own. `auto` finds the number
+    at which more at once only means more waiting there. `null`: no limit, and nothing waits here."""
+    queue: Annotated[int, whole(0, 1_000_000)] = 1000
+    """Most requests that wait in the pool's queue for a backend below its limit; 503 above. `0`: none."""
+    queue_timeout: Duration = 30.0
+    """Longest wait there; 503 after it."""
+
+
+class Affinity(Section):
+    """What policies `consistent_hash` and `prefix_aware` go by."""
+
+    header: HeaderName | None = None
+    """consistent_hash: the header whose value is the key, such as `x-session-id`; the first that a request
+    has of `header`, `field` and its prompt's beginning counts."""
+    field: Text | None = None
+    """consistent_hash: the member of the JSON body whose value is the key, such as `user`."""
+    prefix: Size = 1024
+    """How many bytes of the prompt's beginning are the key of consistent_hash."""
+    balance: Annotated[float, at_least(1.01)] = 1.25
+    """consistent_hash: a backend with this many times the average in flight passes requests on."""
+    max_penalty: Duration = 2.0
+    """prefix_aware: a request leaves the backend that has seen its beginning when that one is expected to
+    answer this much later than the best other."""
+
+
 class Keepalive(Section):
     """Connections to backends that are kept open for the next request."""
 
@@ -192,8 +256,18 @@ class Pool(Section):
     a broken check must not take everything down. `0` never ignores health."""
     timeouts: Timeouts = Timeouts()
     """Limits on each wait."""
+    slow_start: DurationOrZero = 30.0
+    """How long a backend that has just come (back) is given less work, rising from a tenth of its weight to
+    all of it; it also has to prove itself by answers. `0`: all at once. A pool's first backends start with
+    all."""
     retries: Retries = Retries()
     """When a request is sent again."""
+    hedging: Hedging | None = None
+    """A second attempt before the first has failed. `null`: none."""
+    concurrency: Concurrency = Concurrency()
+    """How many requests at once, and the queue of those that wait."""
+    affinity: Affinity = Affinity()
+    """What ties a request to a backend, for the policies that care."""
     keepalive: Keepalive = Keepalive()
     """Idle connections to backends."""
 

@@ -1,6 +1,6 @@
 """Which keys does a route have, and what does each mean?"""
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -15,7 +15,11 @@ from gateway.settings.fields import (
     Text,
     UrlPath,
 )
+from gateway.settings.kinds import choice
 from gateway.settings.pools import Section
+
+Priority = Literal["high", "normal", "low"]
+PriorityHeader = Literal["any", "lower", "off"]
 
 
 class Match(Section):
@@ -80,6 +84,12 @@ class Route(Section):
     """What is changed on the way."""
     timeouts: RouteTimeouts = RouteTimeouts()
     """Limits for this route, in place of its pool's."""
+    priority: Annotated[Priority, choice(*get_args(Priority))] = "normal"
+    """The class in which its requests wait when backends are at their limits. Classes are served by weight,
+    16 : 4 : 1; `low` is turned away first."""
+    priority_header: Annotated[PriorityHeader, choice(*get_args(PriorityHeader))] = "any"
+    """What a request's own `X-Gateway-Priority: high | normal | low` may do: `any` sets its class, `lower`
+    only lowers it, `off` nothing."""
     replayable: Switch = True
     """`on`: a POST here is a computation and may be sent again if nothing of an answer came. `off`: only
     a failed connect is retried."""

@@ -21,9 +21,12 @@ from gateway.settings.fields import (
 from gateway.settings.kinds import choice, refused, whole
 from gateway.settings.pools import (
     POLICIES,
+    Affinity,
     Backend,
     BackendTls,
+    Concurrency,
     Health,
+    Hedging,
     Keepalive,
     Outlier,
     Pool,
@@ -35,9 +38,12 @@ from gateway.settings.routes import Match, Rewrite, Route, RouteTimeouts, Split
 
 __all__ = [
     "POLICIES",
+    "Affinity",
     "Backend",
     "BackendTls",
+    "Concurrency",
     "Health",
+    "Hedging",
     "Keepalive",
     "Limits",
     "Listener",

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway import clock
 from gateway.messages import Exchange
+from gateway.telemetry.decisions import attempt_row
 from gateway.telemetry.text import tame
 from gateway.telemetry.writer import Writer
 
@@ -17,6 +18,8 @@ FLUSH_S = 0.1
 #: Under load a slice is formatted as soon as so many wait: 0.2 ms of work, on objects still in the CPU's
 #: cache. It also bounds what waits.
 AT_ONCE = 128
+#: A line in so many seconds also tells why its request went where it did.
+DECISION_S = 1.0
 
 
 class Line(msgspec.Struct, gc=False):
@@ -41,6 +44,8 @@ class Line(msgspec.Struct, gc=False):
     first_byte_ms: float | None  # from sending to the backend until its first body byte
     overhead_ms: float
     traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    queued_ms: float | msgspec.UnsetType = msgspec.UNSET  # waited for a backend below its limit
+    decision: list[dict[str, object]] | msgspec.UnsetType = msgspec.UNSET  # of about one request a second
 
 
 class AccessLog:
@@ -56,6 +61,7 @@ class AccessLog:
         self._overflowed = 0
         self._writer = Writer("access-log", write)
         self._encode = msgspec.json.Encoder().encode_lines
+        self._decision_due = 0.0
         self._second = -1
         self._second_text = ""
 
@@ -133,7 +139,16 @@ class AccessLog:
             _ms(first_byte - exchange.sent) if first_byte else None,
             _ms(exchange.overhead_s),
             tame(traceparent) if traceparent else msgspec.UNSET,
+            _ms(exchange.queued_s) if exchange.queued_s else msgspec.UNSET,
+            self._decision(exchange) if exchange.decision is not None else msgspec.UNSET,
         )
+
+    def _decision(self, exchange: Exchange) -> list[dict[str, object]] | msgspec.UnsetType:
+        """Why it went where it went, for a sample of those whose decision was recorded."""
+        if exchange.started < self._decision_due:
+            return msgspec.UNSET
+        self._decision_due = exchange.started + DECISION_S
+        return [attempt_row(trace) for trace in exchange.decision or ()]
 
     def _stamp(self, wall_s: float) -> str:
         """As `clock.iso`; the part down to the second is the same for many lines."""

@@ -50,14 +50,16 @@ def _as_dict(exchange: Exchange, offset: float) -> dict[str, object]:
         "request_id": tame(exchange.request_id),
         "route": exchange.route,
         "model": None if exchange.model is None else tame(exchange.model),
+        "queued_s": round(exchange.queued_s, 6),
         "status": exchange.status,
         "error": exchange.error,
         "duration_s": round(max(0.0, exchange.ended - exchange.started), 6),
-        "attempts": [_attempt(trace) for trace in exchange.decision or ()],
+        "attempts": [attempt_row(trace) for trace in exchange.decision or ()],
     }
 
 
-def _attempt(trace: AttemptTrace) -> dict[str, object]:
+def attempt_row(trace: AttemptTrace) -> dict[str, object]:
+    """One attempt's decision as data for JSON."""
     return {
         "pool": trace.pool,
         "policy": trace.policy,

@@ -3,9 +3,8 @@
 import platform
 from asyncio import sleep
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -14,70 +13,16 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from gateway import clock
+from gateway.balancing.policy import NO_LIMIT
 from gateway.messages import Outcome
 from gateway.pool.stats import Histogram
 from gateway.telemetry import metrics as declared
+from gateway.telemetry.figures import BackendFigures, PoolFigures
 from gateway.telemetry.metrics import Metrics, Series
 from gateway.telemetry.render import OPENMETRICS, TEXT, render, wants_openmetrics
 
+PRIORITIES = ("high", "normal", "low")
 STATES = ("up", "down", "ejected", "draining", "starting")
-
-
-class ConnectionFigures(Protocol):
-    """How many connections to a backend are `open`, and how many of those are `idle`."""
-
-    @property
-    def open(self) -> int: ...
-    @property
-    def idle(self) -> int: ...
-
-
-class BackendFigures(Protocol):
-    """What is read of one backend; `outcomes` is indexed by `Outcome`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def in_flight(self) -> int: ...
-    @property
-    def weight(self) -> float: ...
-    @property
-    def outcomes(self) -> Sequence[int]: ...
-    @property
-    def first_byte(self) -> Histogram: ...
-    @property
-    def duration(self) -> Histogram: ...
-    @property
-    def selected(self) -> int: ...
-    @property
-    def health_checks(self) -> Mapping[str, int]: ...
-    @property
-    def ejections(self) -> Mapping[str, int]: ...
-    @property
-    def connections(self) -> ConnectionFigures | None: ...
-    def latency_s(self, now: float) -> float | None: ...
-
-
-class PoolFigures(Protocol):
-    """What is read of one pool; `candidates` brings the states of its backends up to `now`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def policy_name(self) -> str: ...
-    @property
-    def backends(self) -> Sequence[BackendFigures]: ...
-    @property
-    def retries(self) -> Mapping[str, int]: ...
-    @property
-    def shed(self) -> Mapping[str, int]: ...
-    @property
-    def panic(self) -> bool: ...
-    @property
-    def panics(self) -> int: ...
-    def candidates(self, now: float) -> object: ...
 
 
 Labels = tuple[str, ...]
@@ -193,6 +138,24 @@ def _latencies(source: Exposition) -> Values:
             yield (pool.name, backend.name), seconds
 
 
+def _slownesses(source: Exposition) -> Values:
+    now = source.now()
+    for pool, backend in source.backends():
+        yield (pool.name, backend.name), backend.slowness(now)
+
+
+def _limits(source: Exposition) -> Values:
+    for pool, backend in source.backends():
+        if backend.limit < NO_LIMIT:
+            yield (pool.name, backend.name), backend.limit
+
+
+def _waiting(source: Exposition) -> Values:
+    for pool in source.pools:
+        for priority, name in enumerate(PRIORITIES):
+            yield (pool.name, name), pool.queue.waiting(priority)
+
+
 def _states(source: Exposition) -> Values:
     for pool, backend in source.backends():
         for state in STATES:
@@ -255,6 +218,8 @@ VALUES: dict[str, Callable[[Exposition], Values]] = {
     "gateway_backend_up": _of_backend(lambda _, backend: int(backend.state in ("up", "starting"))),
     "gateway_backend_weight": _of_backend(lambda _, backend: backend.weight),
     "gateway_backend_latency_ewma_seconds": _latencies,
+    "gateway_backend_slowness": _slownesses,
+    "gateway_backend_limit": _limits,
     "gateway_backend_state": _states,
     "gateway_backend_connections": _connections,
     "gateway_backend_selected_total": lambda source: [
@@ -263,6 +228,8 @@ VALUES: dict[str, Callable[[Exposition], Values]] = {
     "gateway_health_checks_total": _by_key(lambda backend: backend.health_checks),
     "gateway_ejections_total": _by_key(lambda backend: backend.ejections),
     "gateway_retries_total": _pool_by_key(lambda pool: pool.retries),
+    "gateway_hedges_total": _pool_by_key(lambda pool: pool.hedges),
+    "gateway_queue_waiting": _waiting,
     "gateway_shed_total": _pool_by_key(lambda pool: pool.shed),
     "gateway_panic": _of_pool(lambda pool: int(pool.panic)),
     "gateway_panics_total": _of_pool(lambda pool: pool.panics),
@@ -280,5 +247,6 @@ HISTOGRAMS: dict[str, Callable[[Exposition], Histograms]] = {
     "gateway_backend_duration_seconds": lambda source: [
         ((pool.name, b.name), b.duration) for pool, b in source.backends()
     ],
+    "gateway_queue_seconds": lambda source: [((pool.name,), pool.queued) for pool in source.pools],
     "gateway_event_loop_lag_seconds": lambda source: [((), source.metrics.loop_lag)],
 }

@@ -109,6 +109,18 @@ SERIES: tuple[Series, ...] = (
         "seconds",
     ),
     Series(
+        "gateway_backend_slowness",
+        "gauge",
+        _BACKEND,
+        "How slow the backend is, whatever it was asked and however much at once; 1 is the pool's median.",
+    ),
+    Series(
+        "gateway_backend_limit",
+        "gauge",
+        _BACKEND,
+        "Most attempts under way it is given, configured or found; absent where there is no limit.",
+    ),
+    Series(
         "gateway_backend_state", "gauge", (*_BACKEND, "state"), "1 for the state the backend is in, else 0."
     ),
     Series(
@@ -133,7 +145,22 @@ SERIES: tuple[Series, ...] = (
         "Times the backend was taken out because of what its traffic showed.",
     ),
     Series("gateway_retries_total", "counter", ("pool", "result"), "Retries, by what became of them."),
+    Series(
+        "gateway_hedges_total",
+        "counter",
+        ("pool", "result"),
+        "Second attempts before the first had failed, by what became of them.",
+    ),
     Series("gateway_shed_total", "counter", ("pool", "reason"), "Requests the pool turned away, by reason."),
+    Series(
+        "gateway_queue_seconds",
+        "histogram",
+        ("pool",),
+        "How long those waited for a backend below its limit that had to wait.",
+        "seconds",
+        LATENCY_BUCKETS_S,
+    ),
+    Series("gateway_queue_waiting", "gauge", ("pool", "priority"), "Requests that wait now, by their class."),
     Series(
         "gateway_panic", "gauge", ("pool",), "1 while too few backends are healthy and health is ignored."
     ),

@@ -22,6 +22,7 @@ from gateway.pool.pool import Pool
 from gateway.telemetry.decisions import Decisions
 from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.metrics import SERIES, Metrics
+from tests.unit.pool.asking import take
 
 MANUAL = Path(__file__).parents[2] / "docs" / "admin.md"
 ODD = "meta-llama/Llama-3@8b"
@@ -61,7 +62,7 @@ class View:
         pool.drain("gpu-3", now)
         exchange = Exchange("POST", "/v1/chat/completions", "9f2c-1", "10.0.0.9", now)
         trace = AttemptTrace("chat", "least_latency", "", *pool.explain(now))
-        lease = pool.acquire(now)
+        lease = take(pool, now)
         lease.first_body_byte(now + 0.18)
         lease.close(Outcome.OK, now + 1.4)
         trace.backend, trace.outcome, trace.ended_s = lease.backend.name, Outcome.OK, 1.4

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from gateway.app import App
+from gateway.attempts.hedge import LEAST_SAMPLES
+from gateway.sizes import KINDS
 from tests.harness import (
     CHUNKED,
     Backend,
@@ -136,6 +138,42 @@ async def pausing_before_a_retry(scene: Scene) -> None:
     assert scene.in_flight == 0
 
 
+async def waiting_in_the_queue(scene: Scene) -> None:
+    pool = scene.app.pools["default"]
+    pool.backends[0].limit = 0  # full, with nobody there whose end would be another scene
+    pool.changed()
+    await scene.client.send(post())
+    await settled(lambda: len(pool.queue) == 1)
+
+
+async def racing_while_the_second_dials(scene: Scene) -> None:
+    pool = scene.app.pools["default"]
+    _, deaf_one = pool.backends
+    pool.drain(deaf_one.name)
+    hedged(scene)
+    await scene.client.send(post())
+    await settled(lambda: len(scene.backend.requests) == 1)
+    pool.undrain(deaf_one.name)
+    await settled(lambda: deaf_one.in_flight == 1)
+
+
+async def racing_with_both_sent(scene: Scene) -> None:
+    hedged(scene)
+    await scene.client.send(post())
+    await settled(lambda: len(scene.backend.requests) == 2)
+    assert [backend.in_flight for backend in scene.app.pools["default"].backends] == [1, 1]
+
+
+def hedged(scene: Scene) -> None:
+    """The pool knows that answers take a millisecond, and has second attempts to spend."""
+    hedger = scene.app.pools["default"].hedger
+    assert hedger is not None
+    for _ in range(LEAST_SAMPLES):
+        hedger.deposit()
+        for kind in range(KINDS):
+            hedger.observe(kind, 0.001)
+
+
 async def lingering(scene: Scene) -> None:
     await scene.client.send(post(b"x" * 300_000)[:-299_000])
     assert (await scene.client.answer()).status == 413
@@ -171,6 +209,9 @@ SCENES: dict[Callable[[Scene], Awaitable[None]], Callable[[Conversation], Awaita
     relaying_to_nobody_who_reads: FLOOD,
     in_a_tunnel: says(SWITCHED),
     pausing_before_a_retry: answers(PATIENCE),
+    waiting_in_the_queue: waits,
+    racing_while_the_second_dials: waits,
+    racing_with_both_sent: waits,
     lingering: waits,
     with_more_requests_behind: waits,
 }
@@ -183,6 +224,9 @@ ENDS: dict[Callable[[Scene], Awaitable[None]], list[dict[str, int]]] = {
     lingering: [{}],
     in_a_tunnel: [{"ok": 1}, {"cancelled": 1}],
     pausing_before_a_retry: [{"overloaded": 1}],
+    waiting_in_the_queue: [{}],
+    racing_while_the_second_dials: [{"cancelled": 2}],
+    racing_with_both_sent: [{"cancelled": 2}],
 }
 LIMITS = {"max_body": 20_000_000, "buffer_body": 1000, "max_connections": 50}
 
@@ -204,11 +248,15 @@ def deaf() -> Any:
 @contextlib.asynccontextmanager
 async def staged(scene: Callable[[Scene], Awaitable[None]]) -> AsyncIterator[Scene]:
     limits = {**LIMITS, "max_body": 100_000} if scene is lingering else LIMITS
-    pool = {"timeouts": {"connect": "30s"}}
+    pool: dict[str, Any] = {"timeouts": {"connect": "30s"}}
     with deaf() as nobody:
         async with Backend(SCENES[scene]) as backend:
-            url = nobody if scene is dialling else backend.url
-            async with gateway(url, pool=pool, limits=limits) as app, await call(app) as client:
+            urls = [nobody if scene is dialling else backend.url]
+            if scene in (racing_while_the_second_dials, racing_with_both_sent):
+                urls.append(backend.url if scene is racing_with_both_sent else nobody)
+                pool["hedging"] = {"after": "p50", "budget": "50%"}
+            pool["backends"] = [{"url": url, "name": name} for url, name in zip(urls, "ab", strict=False)]
+            async with gateway(pool=pool, limits=limits) as app, await call(app) as client:
                 made = Scene(app, backend, client)
                 await scene(made)
                 yield made
@@ -218,8 +266,8 @@ def check_the_end(scene: Callable[[Scene], Awaitable[None]], app: App) -> None:
     assert listener(app).held_bytes == 0
     assert not listener(app).connections
     assert outcomes(app) in ENDS.get(scene, [{"cancelled": 1}])
-    backend = app.pools["default"].backends[0]
-    assert (backend.in_flight, backend.outlier.failures, backend.state) == (0, 0, "up")
+    for backend in app.pools["default"].backends:
+        assert (backend.in_flight, backend.outlier.failures, backend.state) == (0, 0, "up")
     counted = app.metrics.routes.values()
     assert sum(stats.in_flight for stats in counted) == 0
 
@@ -252,8 +300,8 @@ async def test_the_gateway_ends(scene: Callable[[Scene], Awaitable[None]]) -> No
         await made.app.close()
         await settled(lambda: not left_over(made.app))
         check_the_end(scene, made.app)
-        connections = made.app.pools["default"].backends[0].connections
-        await settled(lambda: (connections.open, connections.idle) == (0, 0))
+        kept = [backend.connections for backend in made.app.pools["default"].backends]
+        await settled(lambda: not any(connections.open or connections.idle for connections in kept))
         assert all(task.done() for task in before)
         made.client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         await made.client.rest()  # which ends, because the client's connection has

@@ -70,9 +70,13 @@ async def test_an_ejected_backend_comes_back() -> None:
 async def test_client_errors_and_overload_eject_nobody() -> None:
     """4xx are the caller's fault and 429 asks for patience: neither counts towards an ejection."""
     missing = FAILED.replace(b"500 Internal Server Error", b"404 Not Found")
-    pool = {"outlier": {"consecutive_failures": 1}, "retries": {"attempts": 1}}
-    async with scripted(answers(missing), answers(LIMITED), **pool) as (app, _):
-        assert sorted(await ask(app, 6)) == [404] * 3 + [429] * 3
+    pool = {"outlier": {"consecutive_failures": 1, "min_requests": 1}, "retries": {"attempts": 1}}
+    async with scripted(answers(missing), answers(missing), **pool) as (app, _):
+        assert await ask(app, 6) == [404] * 6
+        assert (state(app, "a"), state(app, "b")) == ("up", "up")
+    async with scripted(answers(LIMITED), answers(LIMITED), **pool) as (app, both):
+        assert await ask(app, 6) == [429] * 6
+        assert all(len(backend.requests) > 1 for backend in both)
         assert (state(app, "a"), state(app, "b")) == ("up", "up")
 
 
@@ -81,7 +85,7 @@ async def test_checks_take_a_backend_out_and_back() -> None:
     health = {"interval": "50ms", "fall": 1, "rise": 1}
     async with demo(name="slow", startup_time_s=0.6) as slow, demo(name="fast") as fast:
         named = [{"url": slow.url, "name": "slow"}, {"url": fast.url, "name": "fast"}]
-        pools = {"default": {"backends": named, "health": health, **IN_TURN}}
+        pools = {"default": {"backends": named, "health": health, "slow_start": 0, **IN_TURN}}
         async with gateway(pools=pools) as app:
             await settled(lambda: state(app, "slow") == "down" and state(app, "fast") == "up")
             assert await ask(app, 10, post(path="/echo")) == [200] * 10
@@ -126,7 +130,7 @@ async def test_drain_and_undrain_through_the_admin_side() -> None:
             await conversation.send(ok(b"finished"))
 
     async with (
-        scripted(handler, answers(ok(b"other"))) as (app, (slow, _)),
+        scripted(handler, answers(ok(b"other")), slow_start=0) as (app, (slow, _)),
         aiohttp.ClientSession() as admin,
         await call(app) as client,
     ):
@@ -174,8 +178,12 @@ async def test_fallback_pools_are_tried_in_order() -> None:
             assert await ask(app) == [500]
 
 
-async def test_full_backends_fall_back_too() -> None:
-    """`max_in_flight` reached: the next one goes to the fallback; without one it is 503 with Retry-After."""
+@pytest.mark.parametrize(
+    ("waiting", "error"), [({"queue": 0}, "queue_full"), ({"queue_timeout": "100ms"}, "queue_timeout")]
+)
+async def test_full_backends_fall_back_too(waiting: dict[str, Any], error: str) -> None:
+    """`max_in_flight` reached and no waiting, or no more: it goes to the fallback; without one it is 503 with
+    Retry-After."""
     go_on = asyncio.Event()
 
     async def handler(conversation: Conversation) -> None:
@@ -186,7 +194,11 @@ async def test_full_backends_fall_back_too() -> None:
     off = {"path": None}
     async with Backend(handler) as one, Backend(answers(ok(b"second"))) as two:
         pools = {
-            "first": {"backends": [{"url": one.url, "max_in_flight": 1}], "health": off},
+            "first": {
+                "backends": [{"url": one.url, "max_in_flight": 1}],
+                "health": off,
+                "concurrency": waiting,
+            },
             "second": {"backends": [two.url], "health": off},
         }
         routes: list[dict[str, Any]] = [
@@ -202,7 +214,7 @@ async def test_full_backends_fall_back_too() -> None:
             await settled(lambda: len(one.requests) == 1)
             assert (await other.ask(post())).body == b"second"
             answer = await other.ask(post(path="/alone"))
-            assert (answer.status, answer["x-gateway-error"]) == (503, "no_backend")
+            assert (answer.status, answer["x-gateway-error"]) == (503, error)
             assert int(answer["retry-after"]) >= 1
             go_on.set()
             assert (await client.answer()).body == b"first"
@@ -251,4 +263,6 @@ async def test_each_wait_has_its_own_limit(wait: str) -> None:
                 assert await client.rest() == chunk(b"one")
             client.drop()
             await settled(lambda: not left_over(app))
-            assert outcomes(app) == ({"connect_error": 1} if wait == "connect" else {"timeout": 1})
+            # A long answer is nobody's failure, though its total time is over.
+            ended = {"connect": "connect_error", "total": "cancelled"}.get(wait, "timeout")
+            assert outcomes(app) == {ended: 1}

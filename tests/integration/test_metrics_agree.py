@@ -126,7 +126,7 @@ async def loaded() -> AsyncIterator[tuple[App, Tally, list[bytes]]]:
             "backends": [{"url": b.url, "name": f"b{n}"} for n, b in enumerate(backends)],
             "health": {"path": None},
             "retries": {"attempts": 1},
-            "outlier": {"consecutive_failures": 0},
+            "outlier": {"consecutive_failures": 0, "failure_ratio": 0},
         }
         routes = [{"name": "all", "match": {"path": path}, "pool": "p"} for path in OUTCOME]
         for number, route in enumerate(routes):
@@ -223,7 +223,12 @@ async def test_api_and_metrics_agree() -> None:
     for decision in decisions:
         (attempt,) = decision["attempts"]
         assert (attempt["backend"], attempt["outcome"]) in tally.by_backend
-        assert {row["backend"] for row in attempt["candidates"]} == {"b0", "b1", "b2"}
+        candidates = {row["backend"] for row in attempt["candidates"]}
+        excluded = {row["backend"]: row["why"] for row in attempt["excluded"]}
+        assert attempt["backend"] in candidates
+        assert candidates | excluded.keys() == {"b0", "b1", "b2"}
+        assert len(candidates) + len(excluded) == 3
+        assert all(why.startswith("resting for ") for why in excluded.values())  # it has answered 429
         assert decision["status"] in set(STATUS.values())
 
 
@@ -258,7 +263,7 @@ async def test_retries_are_counted_once_each() -> None:
     assert sum(json.loads(line)["attempts"] for line in b"".join(lines).splitlines()) == 10 + failed
 
 
-@pytest.mark.parametrize("reason", ["full", "no_backend"])
+@pytest.mark.parametrize("reason", ["queue_full", "no_backend"])
 async def test_what_a_pool_turns_away_is_counted(reason: str) -> None:
     """503s by the pool are shed requests, by reason, and no attempts."""
     go_on = asyncio.Event()
@@ -273,10 +278,11 @@ async def test_what_a_pool_turns_away_is_counted(reason: str) -> None:
             "p": {
                 "backends": [{"url": backend.url, "name": "b", "max_in_flight": 1}],
                 "health": {"path": None},
+                "concurrency": {"queue": 0},
             }
         }
         async with gateway(pools=pools) as app, await call(app) as first, await call(app) as second:
-            if reason == "full":
+            if reason == "queue_full":
                 await first.send(post())
                 await settled(lambda: len(backend.requests) == 1)
             else:
@@ -287,5 +293,5 @@ async def test_what_a_pool_turns_away_is_counted(reason: str) -> None:
             assert total(samples, "gateway_shed_total", pool="p", reason=reason) == 3
             assert total(samples, "gateway_requests_total", code="503") == 3
             assert total(samples, "gateway_backend_requests_total") == 0
-            assert total(samples, "gateway_backend_in_flight") == (reason == "full")
+            assert total(samples, "gateway_backend_in_flight") == (reason == "queue_full")
             go_on.set()

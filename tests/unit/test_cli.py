@@ -113,6 +113,27 @@ def test_demo_hands_over_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_simulate_hands_over_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left out is None where the scenario or the configuration decides."""
+    given: list[argparse.Namespace] = []
+
+    def simulate_main(args: argparse.Namespace) -> int:
+        given.append(args)
+        return 0
+
+    simulate = types.ModuleType("gateway.simulate")
+    simulate.main = simulate_main  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gateway.simulate", simulate)
+    assert main(["simulate"]) == 0
+    line = "equal --policy a --policy b --seeds 2 --seed 5 --gateways 4 --duration 2m --config c --pool p"
+    assert main(["simulate", *line.split(), "--replay", "l", "--json", "--plot", "o.png"]) == 0
+    names = ("scenario", "policy", "seeds", "seed", "gateways", "duration", "config", "pool", "replay")
+    assert [tuple(getattr(args, name) for name in (*names, "json", "plot")) for args in given] == [
+        (None, None, 3, 1, None, None, None, None, None, False, None),
+        ("equal", ["a", "b"], 2, 5, 4, 120.0, Path("c"), "p", Path("l"), True, Path("o.png")),
+    ]
+
+
 def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     """What is printed is what the editor's file holds."""
     assert main(["schema"]) == 0
@@ -131,6 +152,12 @@ def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> No
         "demo --for 0",
         "demo --for soon",
         "demo --requests -1",
+        "simulate a b",
+        "simulate --seeds 0",
+        "simulate --seed -1",
+        "simulate --gateways 0",
+        "simulate --duration 0",
+        "simulate --policy",
     ],
 )
 def test_bad_usage_is_told_apart(line: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +173,7 @@ def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"gateway {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["", "run", "check", "schema", "demo"])
+@pytest.mark.parametrize("command", ["", "run", "check", "schema", "demo", "simulate"])
 def test_every_help_has_an_example_that_is_good_usage(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

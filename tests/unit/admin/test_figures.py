@@ -12,6 +12,7 @@ from gateway.balancing.least_requests import LeastRequests
 from gateway.messages import Outcome
 from gateway.pool.backend import BackendSpec
 from gateway.pool.pool import Pool
+from tests.unit.pool.asking import take
 
 
 def make_pool() -> Pool:
@@ -25,7 +26,7 @@ def make_pool() -> Pool:
 def test_figures_of_a_pool_at_work():
     """Counts, latency, score and terms are those of the pool; who is left out says why and has no score."""
     pool = make_pool()
-    lease = pool.acquire(1.0)
+    lease = take(pool, 1.0)
     lease.first_body_byte(1.25)
     lease.close(Outcome.OK, 2.0)
     used = lease.backend.name
@@ -42,7 +43,12 @@ def test_figures_of_a_pool_at_work():
     assert "drained by an operator" in idle["excluded"]
     assert by_name["a"]["labels"] == {"zone": "x"}
     assert (by_name["a"]["weight"], by_name["a"]["max_in_flight"]) == (2.0, 4)
+    assert (by_name["a"]["limit"], by_name["b"]["limit"]) == (4, None)
     assert by_name["b"]["max_in_flight"] is None
+    assert (idle["slowness"], idle["degraded"], idle["resting_s"]) == (1.0, False, 0.0)
+    assert busy["slowness"] == round(pool.backend(used).slowness(2.0), 9)
+    assert (figures["hedges"], figures["queued"]) == ({}, {"count": 0, "sum_s": 0.0})
+    assert figures["queue"] == {"high": 0, "normal": 0, "low": 0}
     assert json.loads(msgspec.json.encode(figures)) == figures
 
 

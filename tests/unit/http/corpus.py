@@ -40,6 +40,7 @@ REQUESTS: list[bytes] = [
     message(GET, HOST, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: a=="),
     message(GET, HOST, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: x"),
     message("DELETE /x HTTP/1.1", HOST, "X-Request-ID: abc-1", "X-Forwarded-For: 1.2.3.4", "traceparent: 0"),
+    message(GET, HOST, "X-Gateway-Timeout: 250ms", "X-Gateway-Priority: low", "X-Gateway-Explain: 1"),
 ]
 
 OK = "HTTP/1.1 200 OK"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
 from gateway.http.headers import (
+    PRIORITIES,
     REQUEST_FIELDS,
     RESPONSE_FIELDS,
     DateField,
@@ -15,6 +16,7 @@ from gateway.http.headers import (
     list_tokens,
     origin_form,
     parse_length,
+    parse_timeout,
     status_line,
     valid_host,
     valid_request_id,
@@ -130,6 +132,74 @@ def test_no_lengths(text: str) -> None:
 def test_lengths(number: int) -> None:
     """Every number of up to 18 digits."""
     assert parse_length(b"%d" % number) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("250ms", 0.25),
+        ("5s", 5.0),
+        ("1.5s", 1.5),
+        ("2m", 120.0),
+        ("1h", 3600.0),
+        ("30", 30.0),
+        ("0.125", 0.125),
+        ("999999999", 999999999.0),
+        ("0.000000001ms", 1e-12),
+    ],
+)
+def test_timeouts(text: str, seconds: float) -> None:
+    """A number with its unit, or of seconds."""
+    assert parse_timeout(text.encode()) == pytest.approx(seconds, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "0",
+            "0.0s",
+            "0ms",
+            "-1s",
+            "+1",
+            "1 s",
+            " 1",
+            "1d",
+            "1S",
+            "1e3",
+            "inf",
+            "nan",
+            ".5",
+            "5.",
+            "1,5",
+        ),
+        *("1_0", "1s1", "1ss", "٣s", "²", "0x1", "1" * 10, "1." + "0" * 10, "1s\n"),
+    ],
+)
+def test_no_timeouts(text: str) -> None:
+    """Nothing at all, no time at all, other units and other ways to write numbers."""
+    with pytest.raises(ValueError, match="timeout"):
+        parse_timeout(text.encode())
+
+
+@given(st.integers(1, 10**9 - 1), st.sampled_from([("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]))
+def test_every_number_of_every_unit(number: int, unit: tuple[str, float]) -> None:
+    """Up to nine digits before the unit."""
+    assert parse_timeout(f"{number}{unit[0]}".encode()) == number * unit[1]
+
+
+def test_three_priorities() -> None:
+    """In order of their numbers, as the queue's classes are."""
+    assert sorted(PRIORITIES, key=PRIORITIES.__getitem__) == [b"high", b"normal", b"low"]
+    assert sorted(PRIORITIES.values()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", [b"x-gateway-timeout", b"x-gateway-priority", b"x-gateway-explain"])
+def test_what_is_said_to_the_gateway_goes_no_further(name: bytes) -> None:
+    """A timeout is passed on as what is left of it, not as it came; nor can a backend forge a decision."""
+    assert REQUEST_FIELDS[name] is not Field.FORWARD
+    assert RESPONSE_FIELDS[b"x-gateway-decision"] is Field.DROP
 
 
 def test_ids_and_tokens() -> None:

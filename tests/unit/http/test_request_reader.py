@@ -19,6 +19,9 @@ OURS = {b"host", b"expect", b"x-request-id", b"x-real-ip", b"forwarded", b"conte
     b"x-forwarded-for",
     b"x-forwarded-proto",
     b"x-forwarded-host",
+    b"x-gateway-timeout",
+    b"x-gateway-priority",
+    b"x-gateway-explain",
 }
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding"} | {
     b"upgrade",
@@ -265,6 +268,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "expectation": (message(GET, HOST, "Expect: 200-ok"), "expectation_failed"),
     "coding": (message(POST, HOST, "Transfer-Encoding: gzip"), "transfer_encoding_not_implemented"),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "bad_request"),
+    "no timeout": (message(GET, HOST, "X-Gateway-Timeout: soon"), "bad_request"),
+    "timeout of nothing": (message(GET, HOST, "X-Gateway-Timeout: 0s"), "bad_request"),
+    "no priority": (message(GET, HOST, "X-Gateway-Priority: urgent"), "bad_request"),
     "trailers": (message(POST, HOST, CHUNKED, body=b"0\r\n" + b"X: y\r\n" * 33), "header_too_large"),
 }
 
@@ -358,6 +364,31 @@ def test_claims_and_ids_are_read() -> None:
     request, _ = read([message(GET, HOST, "X-Request-ID: a b")])
     assert request is not None
     assert request.head.request_id == ""
+
+
+def test_wishes_are_read_and_not_forwarded() -> None:
+    """How long it may take, how urgent it is, and whether the decision is to be told."""
+    lines = ["X-Gateway-Timeout: 1.5s ", "x-gateway-priority: High", "X-GATEWAY-EXPLAIN: 1"]
+    request, _ = read([message(GET, HOST, *lines, "X: y")])
+    assert request is not None
+    head = request.head
+    assert (head.timeout_s, head.priority, head.explain) == (1.5, 0, True)
+    assert head.values(b"x") == [b"y"]
+    assert head.fields == b"X: y\r\n"
+    request, _ = read([message(GET, HOST)])
+    assert request is not None
+    assert (request.head.timeout_s, request.head.priority, request.head.explain) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("1", True), ("true", True), ("YES", True), ("on", True), ("0", False), ("", False), ("no", False)],
+)
+def test_explain_is_a_switch(value: str, wanted: bool) -> None:
+    """What nobody would take for a yes is a no, and harms nobody."""
+    request, _ = read([message(GET, HOST, f"X-Gateway-Explain: {value}")])
+    assert request is not None
+    assert request.head.explain is wanted
 
 
 @pytest.mark.parametrize(("value", "sent"), [("3", b"2"), ("0", b"0"), ("x", b"x"), ("9" * 9, b"9" * 9)])

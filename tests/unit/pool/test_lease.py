@@ -5,12 +5,13 @@ import random
 import pytest
 
 from gateway.balancing.least_latency import LeastLatency
+from gateway.health.faults import FAILURES
 from gateway.health.outlier import OutlierRule
 from gateway.messages import Outcome
-from gateway.pool.backend import BackendSpec
-from gateway.pool.pool import Pool, PoolRules
-
-FAILURES = [Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.CONNECT_ERROR, Outcome.RESET]
+from gateway.pool.backend import BackendRules, BackendSpec
+from gateway.pool.pool import Pool
+from gateway.pool.roster import PoolRules
+from tests.unit.pool.asking import take, take_from
 
 
 def pool_of(backends: int = 2, consecutive: int = 3) -> Pool:
@@ -20,7 +21,7 @@ def pool_of(backends: int = 2, consecutive: int = 3) -> Pool:
         "least_latency",
         LeastLatency(),
         random.Random(1),
-        PoolRules(outlier=OutlierRule(consecutive_failures=consecutive)),
+        PoolRules(BackendRules(outlier=OutlierRule(consecutive_failures=consecutive))),
     )
 
 
@@ -28,7 +29,7 @@ def pool_of(backends: int = 2, consecutive: int = 3) -> Pool:
 def test_every_outcome_gives_the_place_back(outcome: Outcome) -> None:
     """In flight is 1 while the lease is open and 0 after, and exactly that outcome is counted."""
     pool = pool_of()
-    lease = pool.acquire(1.0)
+    lease = take(pool, 1.0)
     assert lease.backend.in_flight == pool.in_flight_total == 1
     lease.close(outcome, 2.0)
     assert lease.backend.in_flight == pool.in_flight_total == 0
@@ -38,7 +39,7 @@ def test_every_outcome_gives_the_place_back(outcome: Outcome) -> None:
 
 def test_closing_twice_is_an_error_and_counts_nothing() -> None:
     """The second close raises and in flight does not go below zero."""
-    lease = pool_of().acquire(1.0)
+    lease = take(pool_of(), 1.0)
     lease.close(Outcome.OK, 2.0)
     with pytest.raises(RuntimeError, match="close a lease once"):
         lease.close(Outcome.CANCELLED, 3.0)
@@ -49,7 +50,7 @@ def test_closing_twice_is_an_error_and_counts_nothing() -> None:
 
 def test_the_first_body_byte_is_the_latency() -> None:
     """The first call counts; later ones and the length of the stream do not."""
-    lease = pool_of().acquire(1.0)
+    lease = take(pool_of(), 1.0)
     lease.first_body_byte(1.2)
     lease.first_body_byte(9.0)
     lease.close(Outcome.OK, 61.0)
@@ -61,14 +62,14 @@ def test_the_first_body_byte_is_the_latency() -> None:
 
 def test_an_answer_without_a_body_counts_at_its_end() -> None:
     """A 204 has no first body byte: its whole time is the sample."""
-    lease = pool_of().acquire(1.0)
+    lease = take(pool_of(), 1.0)
     lease.close(Outcome.OK, 1.3)
     assert lease.backend.latency.value_s == pytest.approx(0.3)
 
 
 def test_a_client_that_leaves_gives_no_sample() -> None:
     """Cancelled: neither latency nor duration, and the run of failures goes on."""
-    lease = pool_of().acquire(1.0)
+    lease = take(pool_of(), 1.0)
     lease.backend.outlier.failures = 2
     lease.close(Outcome.CANCELLED, 90.0)
     assert lease.backend.latency.value_s is None
@@ -78,17 +79,17 @@ def test_a_client_that_leaves_gives_no_sample() -> None:
 
 def test_a_callers_mistake_is_no_sample_and_no_failure() -> None:
     """A quick 400 makes nobody fast, is held against nobody and shows that the backend works."""
-    lease = pool_of().acquire(1.0)
+    lease = take(pool_of(), 1.0)
     lease.backend.outlier.failures = 2
     lease.close(Outcome.CLIENT_ERROR, 1.001)
     assert lease.backend.latency.value_s is None
     assert lease.backend.outlier.failures == 0
 
 
-@pytest.mark.parametrize("outcome", FAILURES)
+@pytest.mark.parametrize("outcome", sorted(FAILURES))
 def test_a_quick_failure_is_slow_and_counts(outcome: Outcome) -> None:
     """2 ms of failure are observed as 5 s and add to the run of failures."""
-    lease = pool_of().acquire(1.0)
+    lease = take(pool_of(), 1.0)
     lease.close(outcome, 1.002)
     assert lease.backend.latency.value_s == 5.0
     assert lease.backend.outlier.failures == 1
@@ -96,7 +97,7 @@ def test_a_quick_failure_is_slow_and_counts(outcome: Outcome) -> None:
 
 def test_a_cut_stream_does_not_count_its_length_as_latency() -> None:
     """Cut after ten minutes, first byte after 0.2 s: the penalty is the sample, not 600 s."""
-    lease = pool_of().acquire(1.0)
+    lease = take(pool_of(), 1.0)
     lease.first_body_byte(1.2)
     lease.close(Outcome.RESET, 601.0)
     assert lease.backend.latency.value_s == 5.0
@@ -107,9 +108,9 @@ def test_overload_cools_but_never_ejects() -> None:
     pool = pool_of(consecutive=3)
     backend = pool.backends[0]
     backend.outlier.failures = 2
-    for _ in range(10):
-        lease = pool.acquire(1.0, tried=("b1",))
-        lease.close(Outcome.OVERLOADED, 1.01, retry_after_s=30.0)
+    for times in range(10):  # each time it has rested for as long as it asked
+        lease = take_from(pool, "b0", 1.0 + 31.0 * times)
+        lease.close(Outcome.OVERLOADED, 1.01 + 31.0 * times, retry_after_s=30.0)
     assert backend.latency.value_s == 30.0
     assert (backend.state, backend.outlier.failures) == ("up", 2)
 
@@ -120,7 +121,7 @@ def test_failures_in_a_row_eject_and_a_success_between_does_not() -> None:
     backend = pool.backends[0]
     ends = [Outcome.TIMEOUT, Outcome.RESET, Outcome.OK, Outcome.SERVER_ERROR, Outcome.CONNECT_ERROR]
     for outcome in ends:
-        pool.acquire(1.0, tried=("b1",)).close(outcome, 1.1)
+        take_from(pool, "b0", 1.0).close(outcome, 1.1)
     assert backend.state == "up"
-    pool.acquire(1.0, tried=("b1",)).close(Outcome.TIMEOUT, 1.1)
-    assert (backend.state, backend.ejections) == ("ejected", {"consecutive_failures": 1})
+    take_from(pool, "b0", 1.0).close(Outcome.TIMEOUT, 1.1)
+    assert (backend.state, backend.ejections["consecutive_failures"]) == ("ejected", 1)

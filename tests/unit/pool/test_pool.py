@@ -5,17 +5,25 @@ from collections import Counter
 
 import pytest
 
+from gateway.admission.queue import QueueRule, Ticket
 from gateway.balancing.least_latency import LeastLatency
 from gateway.balancing.round_robin import RoundRobin
 from gateway.errors import GatewayError
 from gateway.health.outlier import OutlierRule
 from gateway.health.state import HealthRule
 from gateway.messages import Outcome
-from gateway.pool.backend import Backend, BackendSpec
-from gateway.pool.pool import Pool, PoolRules
+from gateway.pool.backend import Backend, BackendRules, BackendSpec
+from gateway.pool.pool import PATIENT, Pool
+from gateway.pool.roster import PoolRules
+from tests.unit.pool.asking import asked, at_work, take, take_from
 
-PROBED = PoolRules(health=HealthRule(interval_s=5.0, rise=2, fall=3))
-PASSIVE = PoolRules(outlier=OutlierRule(consecutive_failures=1, ejection_s=10.0, max_ejected=0.5))
+
+def rules(health: HealthRule | None = None, outlier: OutlierRule | None = None, **more: float) -> PoolRules:
+    return PoolRules(BackendRules(health, outlier or OutlierRule()), **more)  # type: ignore[arg-type]
+
+
+PROBED = rules(HealthRule(interval_s=5.0, rise=2, fall=3))
+PASSIVE = rules(outlier=OutlierRule(consecutive_failures=1, ejection_s=10.0, max_ejected=0.5))
 
 
 def specs(*names: str, **more: int) -> list[BackendSpec]:
@@ -32,21 +40,23 @@ def names(pool: Pool, now: float) -> list[str]:
 
 def probe(pool: Pool, name: str, results: str, now: float = 1.0) -> None:
     for result in results:
-        pool.probed(pool.backend(name), result == "+", "answered" if result == "+" else "refused", now)
+        if result == "+":
+            pool.probed(pool.backend(name), "success", "answered", now)
+        else:
+            pool.probed(pool.backend(name), "failure", "refused", now)
 
 
 def fail(pool: Pool, name: str, now: float) -> None:
     """One failed attempt on exactly that backend."""
-    others = tuple(backend.name for backend in pool.backends if backend.name != name)
-    pool.acquire(now, tried=others).close(Outcome.CONNECT_ERROR, now)
+    take_from(pool, name, now).close(Outcome.CONNECT_ERROR, now)
 
 
 def test_candidates_are_sorted_and_kept_while_nothing_changes() -> None:
-    """Sorted by name, and the very same tuple at the next request: the hot path filters nothing."""
+    """Sorted by name, and the very same list at the next request: the hot path filters nothing."""
     pool = pool_of("b", "c", "a")
     first = pool.candidates(1.0)
     assert [backend.name for backend in first] == ["a", "b", "c"]
-    pool.acquire(2.0).close(Outcome.OK, 3.0)
+    take(pool, 2.0).close(Outcome.OK, 3.0)
     assert pool.candidates(1000.0) is first
 
 
@@ -78,7 +88,7 @@ def test_a_down_backend_comes_back_after_rise_good_probes() -> None:
     assert names(pool, 7.0) == ["b"]
     probe(pool, "a", "+", now=8.0)
     assert names(pool, 8.0) == ["a", "b"]
-    assert pool.backend("a").health_checks == {"success": 3, "failure": 3}
+    assert pool.backend("a").health_checks == {"success": 3, "failure": 3, "loading": 0, "skipped": 0}
     assert pool.backend("a").since == 8.0
 
 
@@ -101,8 +111,8 @@ def test_ejection_cannot_take_the_whole_pool() -> None:
 
 def test_the_only_backend_is_never_ejected_and_one_of_two_is() -> None:
     """A small share still allows one of two, never one of one."""
-    rules = PoolRules(outlier=OutlierRule(consecutive_failures=1, max_ejected=0.1))
-    single, pair = pool_of("a", rules=rules), pool_of("a", "b", rules=rules)
+    least = rules(outlier=OutlierRule(consecutive_failures=1, max_ejected=0.1))
+    single, pair = pool_of("a", rules=least), pool_of("a", "b", rules=least)
     for pool in (single, pair):
         fail(pool, "a", 1.0)
     assert (single.backend("a").state, pair.backend("a").state) == ("up", "ejected")
@@ -110,30 +120,30 @@ def test_the_only_backend_is_never_ejected_and_one_of_two_is() -> None:
 
 def test_an_ejection_that_began_in_panic_ends_too() -> None:
     """A down backend that panic sends work to is ejected like any other and counts failures again after."""
-    rules = PoolRules(HealthRule(), OutlierRule(consecutive_failures=1, ejection_s=10.0))
-    pool = pool_of("a", "b", rules=rules)
+    both = rules(HealthRule(), OutlierRule(consecutive_failures=1, ejection_s=10.0))
+    pool = pool_of("a", "b", rules=both)
     for name in "ab":
         probe(pool, name, "---")
     fail(pool, "a", 1.0)
     assert (pool.panic, pool.backend("a").state) == (True, "down")
     fail(pool, "a", 11.0)
-    assert pool.backend("a").ejections == {"consecutive_failures": 2}
+    assert pool.backend("a").ejections["consecutive_failures"] == 2
 
 
 def test_a_draining_backend_is_not_ejected() -> None:
     """It gets no work anyway; what fails while it drains does not use up the share of the others."""
     pool = pool_of("a", "b", "c")
-    lease = pool.acquire(1.0, tried=("b", "c"))
+    lease = take_from(pool, "a", 1.0)
     pool.drain("a", 1.0)
     lease.close(Outcome.RESET, 2.0)
-    assert pool.backend("a").ejections == {"consecutive_failures": 0}
+    assert not any(pool.backend("a").ejections.values())
     assert pool.backend("a").state == "draining"
 
 
 def test_a_down_backend_that_recovers_after_its_ejection_is_simply_up() -> None:
     """Nobody asked the pool since the ejection ended: the good probes lead to up, not through ejected."""
     told: list[str] = []
-    pool = pool_of("a", "b", rules=PoolRules(HealthRule(), OutlierRule(consecutive_failures=1)))
+    pool = pool_of("a", "b", rules=rules(HealthRule(), OutlierRule(consecutive_failures=1)))
     fail(pool, "a", 1.0)
     probe(pool, "a", "---", now=2.0)
     pool.on_change = lambda _pool, _backend, _old, new, _why: told.append(new)
@@ -145,7 +155,7 @@ def test_a_down_backend_that_recovers_after_its_ejection_is_simply_up() -> None:
 def test_draining_stops_new_work_and_keeps_leases() -> None:
     """A drained backend is no candidate; what it has in flight ends normally; undrain brings it back."""
     pool = pool_of("a", "b")
-    lease = pool.acquire(1.0, tried=("b",))
+    lease = take_from(pool, "a", 1.0)
     pool.drain("a", 2.0)
     assert names(pool, 2.0) == ["b"]
     assert lease.backend.in_flight == 1
@@ -169,24 +179,157 @@ def test_draining_nobody_is_an_error_that_names_the_backends() -> None:
 
 
 def test_a_full_backend_takes_no_more_until_one_leaves() -> None:
-    """max_in_flight is a limit, and the place is free at the moment the lease is closed."""
+    """max_in_flight is a limit: more have to wait, and the place is free the moment the lease is closed."""
     pool = pool_of("a", "b", max_in_flight=1)
-    first, second = pool.acquire(1.0), pool.acquire(1.0)
+    first, second = take(pool, 1.0), take(pool, 1.0)
     assert {first.backend.name, second.backend.name} == {"a", "b"}
-    with pytest.raises(GatewayError) as refused:
-        pool.acquire(1.0)
-    assert refused.value.kind == "no_backend"
-    assert "limit" in refused.value.message
-    assert pool.shed == {"full": 1}
+    assert pool.acquire(asked(1.0)) is None
     assert pool.able(1.0)
     first.close(Outcome.OK, 2.0)
-    assert pool.acquire(2.0).backend is first.backend
+    assert take(pool, 2.0).backend is first.backend
+    assert not pool.shed
+
+
+def waiting(pool: Pool, now: float, *tried: str, priority: int = 1) -> Ticket:
+    """A request that waits, or is given a backend at once."""
+    woken: list[int] = []
+    context = asked(now, *tried, rng=pool.rng)
+    assert pool.acquire(context) is None
+    ticket = Ticket(priority, 0, now, now + 60.0, context, lambda: woken.append(1))
+    pool.wait(ticket, now)
+    assert bool(woken) == (ticket.grant is not None)
+    return ticket
+
+
+def given(ticket: Ticket) -> str:
+    """Whom a ticket was given; nobody: "" as long as it waits."""
+    return "" if ticket.grant is None else str(ticket.grant.backend.name)
+
+
+def test_who_waits_is_given_the_next_place_in_order() -> None:
+    """The first that came first, each at the moment of a close, with the time he waited counted."""
+    pool = pool_of("a", "b", max_in_flight=1)
+    leases = [take(pool, 1.0), take(pool, 1.0)]
+    tickets = [waiting(pool, 2.0 + number) for number in range(4)]
+    assert pool.queued.total == 0
+    leases[0].close(Outcome.OK, 10.0)
+    assert given(tickets[0]) == leases[0].backend.name
+    leases[1].close(Outcome.OK, 11.0)
+    tickets[0].grant.close(Outcome.CANCELLED, 12.0)
+    assert [bool(given(ticket)) for ticket in tickets] == [True, True, True, False]
+    assert (pool.queued.total, pool.queued.sum) == (3, 8.0 + 8.0 + 8.0)
+    assert tickets[2].grant.started == 12.0
+
+
+def test_nobody_overtakes_those_who_wait() -> None:
+    """Also where a backend is free that the one who waits has been to."""
+    pool = pool_of("a", "b", max_in_flight=1)
+    lease = take_from(pool, "a", 1.0)
+    ticket = waiting(pool, 1.0, "b")
+    assert names(pool, 1.0) == ["b"]
+    assert given(ticket) == ""
+    assert pool.spare(asked(1.0, "a")) is None
+    assert given(waiting(pool, 1.0)) == "b"
+    lease.close(Outcome.OK, 2.0)
+    assert given(ticket) == "a"
+
+
+def test_those_who_are_passed_over_keep_their_order() -> None:
+    """Three that may not go to the one that is free; when theirs is, they go in the order they came."""
+    pool = pool_of("a", "b", max_in_flight=1)
+    lease = take_from(pool, "a", 1.0)
+    tickets = [waiting(pool, 1.0, "b") for _ in range(3)]
+    for number in range(3):
+        lease.close(Outcome.OK, 2.0 + number)
+        lease = tickets[number].grant
+        assert lease.backend.name == "a"
+
+
+def test_a_queue_of_nothing_refuses_at_once() -> None:
+    """With an honest Retry-After; the ticket is nobody's."""
+    pool = pool_of("a", rules=PoolRules(queue=QueueRule(capacity=0)), max_in_flight=1)
+    take(pool, 1.0)
+    with pytest.raises(GatewayError) as refused:
+        waiting(pool, 1.0)
+    assert refused.value.kind == "queue_full"
+    assert refused.value.retry_after_s is not None
+    assert refused.value.retry_after_s >= 1.0
+    assert len(pool.queue) == 0
+
+
+def test_a_second_attempt_takes_nobody_s_place() -> None:
+    """Another one that is free, or none: not the same, not a full one."""
+    pool = pool_of("a", "b", max_in_flight=1)
+    first = take_from(pool, "a", 1.0)
+    second = pool.spare(asked(1.0, "a"))
+    assert second is not None
+    assert second.backend.name == "b"
+    first.close(Outcome.OK, 2.0)
+    assert pool.spare(asked(2.0, "a")) is None
+
+
+def fast_and_slow() -> Pool:
+    """One place each; a answers in 0.1 s, b in 4 s, and both are known for it."""
+    one_each = PoolRules(BackendRules(limit=1))
+    pool = Pool("chat", specs("a", "b"), "least_latency", LeastLatency(), random.Random(1), one_each)
+    at_work(pool, {"a": 0.1, "b": 4.0}, 40.0)
+    return pool
+
+
+def test_a_patient_policy_waits_for_a_fast_backend() -> None:
+    """The slow one is free, the fast one will be sooner: it waits for that, and nothing stays promised."""
+    pool = fast_and_slow()
+    lease = take_from(pool, "a", 45.0)
+    ticket = waiting(pool, 45.0)
+    assert given(ticket) == ""
+    assert [backend.promised for backend in pool.backends] == [0, 0]
+    lease.close(Outcome.OK, 45.1)
+    assert given(ticket) == "a"
+
+
+def test_patience_ends_where_many_wait() -> None:
+    """Each who waits for the fast one makes that wait longer: in the end somebody takes the slow one."""
+    pool = fast_and_slow()
+    take_from(pool, "a", 45.0)
+    tickets = [waiting(pool, 45.0) for _ in range(PATIENT + 1)]
+    assert sorted(map(given, tickets)) == [""] * PATIENT + ["b"]
+    assert all(backend.promised == 0 for backend in pool.backends)
+
+
+def test_a_request_that_is_refused_leaves_no_promise() -> None:
+    """It would have waited for the fast one, and may not wait at all."""
+    pool = fast_and_slow()
+    pool.queue.rule = QueueRule(capacity=0)
+    take_from(pool, "a", 45.0)
+    with pytest.raises(GatewayError):
+        waiting(pool, 45.0)
+    assert all(backend.promised == 0 for backend in pool.backends)
+
+
+def test_an_impatient_policy_takes_what_is_free() -> None:
+    """Round robin does not weigh one against the other."""
+    pool = pool_of("a", "b", max_in_flight=1)
+    take_from(pool, "a", 1.0)
+    assert take(pool, 1.0).backend.name == "b"
+
+
+def test_a_limit_that_was_found_holds_from_the_next_close_on() -> None:
+    """Lowered, raised, and with it who is free."""
+    pool = pool_of("a", rules=PoolRules(BackendRules(limit="auto")))
+    (backend,) = pool.backends
+    assert backend.limiter is not None
+    leases = [take(pool, 1.0) for _ in range(5)]
+    for limit, expected in ((4, []), (3, []), (6, ["a"]), (1, [])):
+        backend.limiter.limit = limit
+        leases.pop().close(Outcome.CANCELLED, 2.0)
+        assert names(pool, 2.0) == expected
+        assert backend.limit == limit
 
 
 def test_a_limit_lowered_by_reload_holds() -> None:
     """Three in flight and a new limit of two: it is full until only one is left."""
     pool = pool_of("a", max_in_flight=3)
-    leases = [pool.acquire(1.0) for _ in range(3)]
+    leases = [take(pool, 1.0) for _ in range(3)]
     pool.replace(specs("a", max_in_flight=2), 2.0)
     for lease, expected in zip(leases, ([], ["a"], ["a"]), strict=True):
         lease.close(Outcome.OK, 3.0)
@@ -194,12 +337,14 @@ def test_a_limit_lowered_by_reload_holds() -> None:
 
 
 def test_tried_backends_are_left_out() -> None:
-    """A retry goes elsewhere; with nobody else there it is refused, or allowed back when asked to."""
-    pool = pool_of("a", "b")
-    assert {pool.acquire(1.0, tried=("a",)).backend.name for _ in range(5)} == {"b"}
-    with pytest.raises(GatewayError, match="no other backend"):
-        pool.acquire(1.0, tried=("a", "b"))
-    assert pool.acquire(1.0, tried=("a", "b"), allow_tried=True).backend.name in {"a", "b"}
+    """A retry goes elsewhere, waits for an elsewhere that is full, and goes back when there is none."""
+    pool = pool_of("a", "b", max_in_flight=5)
+    leases = [take(pool, 1.0, "a") for _ in range(5)]
+    assert {lease.backend.name for lease in leases} == {"b"}
+    assert pool.acquire(asked(1.0, "a")) is None
+    assert take(pool, 1.0, "a", "b").backend.name == "a"
+    leases.pop().close(Outcome.OK, 2.0)
+    assert {take(pool, 2.0, "a", "b").backend.name for _ in range(2)} == {"a", "b"}
     assert not pool.shed
 
 
@@ -225,17 +370,17 @@ def test_panic_still_respects_drains_and_limits() -> None:
     for name in "abc":
         probe(pool, name, "---")
     pool.drain("a")
-    pool.acquire(1.0, tried=("c",))
+    take_from(pool, "b", 1.0)
     assert names(pool, 1.0) == ["c"]
 
 
 def test_without_panic_a_dead_pool_refuses_honestly() -> None:
     """Retry-After is the time to the next probe, at least a second, with some jitter."""
-    rules = PoolRules(health=HealthRule(interval_s=5.0), panic_below=0.0)
-    pool = pool_of("a", rules=rules)
+    calm = rules(HealthRule(interval_s=5.0), panic_below=0.0)
+    pool = pool_of("a", rules=calm)
     probe(pool, "a", "---", now=10.0)
     with pytest.raises(GatewayError) as refused:
-        pool.acquire(11.0)
+        pool.acquire(asked(11.0))
     assert refused.value.retry_after_s is not None
     assert 4.0 <= refused.value.retry_after_s <= 4.8
     assert 1.0 <= pool.retry_after(14.9) <= 1.2
@@ -245,8 +390,8 @@ def test_without_panic_a_dead_pool_refuses_honestly() -> None:
 
 def test_retry_after_follows_the_soonest_ejection() -> None:
     """Two ejected for ten seconds, three apart, the third drained: the first to return counts."""
-    rules = PoolRules(outlier=OutlierRule(1, 10.0, 300.0, max_ejected=1.0), panic_below=0.0)
-    pool = pool_of("a", "b", rules=rules)
+    calm = rules(outlier=OutlierRule(1, 10.0, 300.0, max_ejected=1.0), panic_below=0.0)
+    pool = pool_of("a", "b", rules=calm)
     fail(pool, "a", 0.0)
     fail(pool, "b", 3.0)
     assert names(pool, 4.0) == []
@@ -257,21 +402,22 @@ def test_an_empty_pool_refuses() -> None:
     """No backends, no crash: an honest refusal, and not able."""
     pool = pool_of()
     with pytest.raises(GatewayError):
-        pool.acquire(1.0)
+        pool.acquire(asked(1.0))
     assert not pool.able(1.0)
     assert not pool.panic
 
 
 def test_a_new_backend_is_scored_like_a_typical_one() -> None:
-    """Beside measured peers a newcomer gets the median, not the whole burst."""
-    pool = Pool("chat", specs("a", "b", "c"), "least_latency", LeastLatency(), random.Random(1), PASSIVE)
-    for backend, seconds in zip(pool.backends, (0.1, 0.2, 0.4), strict=True):
-        backend.latency.observe(seconds, 1.0)
-    pool.replace(specs("a", "b", "c", "new"), 1.0)
-    rows, _ = pool.explain(1.0)
-    assert {row["backend"]: row["latency_s"] for row in rows}["new"] == 0.2
+    """Beside measured peers a newcomer is as slow as the median, and does not get the whole burst."""
+    at_once = PoolRules(BackendRules(slow_start_s=0.0))
+    pool = Pool("chat", specs("a", "b", "c"), "least_latency", LeastLatency(), random.Random(1), at_once)
+    at_work(pool, {"a": 0.1, "b": 0.2, "c": 0.4}, 20.0)
+    pool.replace(specs("a", "b", "c", "new"), 20.5)
+    rows, _ = pool.explain(20.5)
+    slowness = {row["backend"]: row["slowness"] for row in rows}
+    assert slowness["new"] == 1.0
     assert rows[0]["backend"] == "a"
-    leases = [pool.acquire(1.0) for _ in range(20)]
+    leases = [take(pool, 20.5) for _ in range(20)]
     taken = Counter(lease.backend.name for lease in leases)
     assert taken["a"] > taken["new"] > taken["c"]
 
@@ -280,7 +426,7 @@ def test_reload_keeps_what_is_known() -> None:
     """Same name and URL: same object, with its latency, counts, drain and open leases; the weight follows."""
     pool = pool_of("a", "b", rules=PROBED)
     probe(pool, "a", "+---")
-    lease = pool.acquire(1.0, tried=("a",))
+    lease = take_from(pool, "b", 1.0)
     kept, left = pool.backend("a"), pool.backend("b")
     came, went = pool.replace([BackendSpec("http://a.test", "a", weight=3.0), *specs("c")], 5.0)
     assert [backend.name for backend in came] == ["c"]
@@ -320,7 +466,7 @@ def test_changes_of_state_are_told_once() -> None:
     """Old, new and why, for every change and only for changes."""
     told: list[tuple[str, str, str, str]] = []
 
-    def tell(pool: Pool, backend: Backend, old: str, new: str, why: str) -> None:
+    def tell(pool: str, backend: Backend, old: str, new: str, why: str) -> None:
         told.append((backend.name, old, new, why))
 
     pool = Pool("chat", specs("a", "b"), "round_robin", RoundRobin(), random.Random(1), PROBED, tell)
@@ -337,36 +483,54 @@ def test_changes_of_state_are_told_once() -> None:
 
 def test_explain_names_everybody_and_changes_nothing() -> None:
     """Candidates best first with their terms; each of the others with its reason; asking has no effect."""
-    rules = PoolRules(health=HealthRule(), outlier=OutlierRule(1), panic_below=0.0)
     pool = Pool(
         "chat",
-        [*specs("a", "b", "c", "d", "e"), *specs("f", max_in_flight=1)],
+        [*specs("a", "b", "c", "d", "e", "g"), *specs("f", max_in_flight=1)],
         "least_latency",
         LeastLatency(),
         random.Random(1),
-        rules,
+        rules(HealthRule(), OutlierRule(1), panic_below=0.0),
     )
-    for backend, seconds in zip(pool.backends, (0.3, 0.1, 1, 1, 1, 1), strict=True):
-        backend.latency.observe(seconds, 1.0)
+    at_work(pool, {"a": 0.25, "b": 0.125}, 1.0)
     probe(pool, "c", "---")
     fail(pool, "d", 1.0)
     pool.drain("e", 1.0)
-    pool.acquire(1.0, tried=("a", "b"))
-    before = [(backend.selected, backend.in_flight) for backend in pool.backends]
-    rows, excluded = pool.explain(1.0, tried=("x",))
+    take_from(pool, "g", 1.0).close(Outcome.OVERLOADED, 1.0, 30.0)
+    take_from(pool, "f", 1.0)
+    before = [(backend.selected, backend.in_flight, repr(backend.speed)) for backend in pool.backends]
+    rows, excluded = pool.explain(1.5)
     assert [row["backend"] for row in rows] == ["b", "a"]
-    assert rows[0] == {"backend": "b", "score": 0.1, "latency_s": 0.1, "in_flight": 0, "weight": 1.0}
+    expected_s, slowness = pool.backend("b").expected_s(1.5, asked(1.5)), pool.backend("b").slowness(1.5)
+    assert rows[0] == {
+        "backend": "b",
+        "score": expected_s,
+        "latency_s": 0.125,
+        "in_flight": 0,
+        "weight": 1.0,
+        "expected_s": expected_s,
+        "guard": 1.0,
+        "slowness": slowness,
+    }
     assert {row["backend"]: row["why"] for row in excluded} == {
         "c": "down: refused",
-        "d": "ejected for 10.0 s more: consecutive failures: 1; out for 10 s",
+        "d": "ejected for 9.5 s more: consecutive failures: 1; out for 10 s",
         "e": "draining: drained by an operator",
         "f": "full: 1 of 1 in flight",
+        "g": "resting for 29.5 s more: it said that it is overloaded",
     }
-    assert [(backend.selected, backend.in_flight) for backend in pool.backends] == before
-    assert pool.explain(1.0, tried=("b",))[1][0] == {
-        "backend": "b",
-        "why": "tried: this request has been there",
-    }
+    after = [(backend.selected, backend.in_flight, repr(backend.speed)) for backend in pool.backends]
+    assert after == before
+
+
+def test_a_trace_leaves_out_what_was_tried_as_the_choice_does() -> None:
+    """With its reason; where there is nobody else, who was tried is a candidate again."""
+    pool = pool_of("a", "b", "c")
+    trace = pool.trace(asked(1.0, "b"))
+    assert {row["backend"] for row in trace.candidates} == {"a", "c"}
+    assert trace.excluded == [{"backend": "b", "why": "tried: this request has been there"}]
+    trace = pool.trace(asked(1.0, "a", "b", "c"))
+    assert {row["backend"] for row in trace.candidates} == {"a", "b", "c"}
+    assert not trace.excluded
 
 
 def test_repr_is_fit_for_a_log() -> None:

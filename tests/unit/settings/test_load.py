@@ -29,8 +29,27 @@ def test_the_smallest_file_has_every_default() -> None:
     assert (pool.policy, pool.panic_below) == ("least_latency", 0.5)
     assert [b.name for b in pool.backends] == ["127.0.0.1:9001", "127.0.0.1:9002"]
     assert (pool.backends[0].weight, pool.backends[0].max_in_flight) == (1.0, None)
-    assert tuple(pool.health.model_dump().values()) == ("/health", 5.0, 2.0, 2, 3, "200-399")
-    assert tuple(pool.outlier.model_dump().values()) == (5, 10.0, 300.0, 0.5)
+    assert tuple(pool.health.model_dump().values()) == ("/health", 5.0, 2.0, 2, 3, "200-399", None)
+    assert pool.outlier.model_dump() == {
+        "consecutive_failures": 5,
+        "failure_ratio": 0.5,
+        "min_requests": 20,
+        "window": 30.0,
+        "ejection": 10.0,
+        "max_ejection": 300.0,
+        "max_ejected": 0.5,
+        "enforce": True,
+        "degraded": 0.3,
+    }
+    assert pool.concurrency.model_dump() == {"limit": None, "queue": 1000, "queue_timeout": 30.0}
+    assert (pool.slow_start, pool.hedging) == (30.0, None)
+    assert pool.affinity.model_dump() == {
+        "header": None,
+        "field": None,
+        "prefix": 1024,
+        "balance": 1.25,
+        "max_penalty": 2.0,
+    }
     assert tuple(pool.timeouts.model_dump().values()) == (2.0, 120.0, 60.0, 900.0)
     assert tuple(pool.retries.model_dump().values()) == (
         2,

@@ -48,6 +48,7 @@ def test_a_decision_tells_the_whole_story():
     exchange.decision = [first, second]
     exchange.wall, exchange.ended = 1_700_000_000.0, exchange.started + 1.5
     exchange.route, exchange.model, exchange.status = "chat", "m\ud800", 200
+    exchange.queued_s = 0.125
     decisions = Decisions()
     decisions.add(exchange)
     (told,) = decisions.latest(1)
@@ -56,6 +57,7 @@ def test_a_decision_tells_the_whole_story():
         "request_id": "req-1",
         "route": "chat",
         "model": "m\\ud800",
+        "queued_s": 0.125,
         "status": 200,
         "error": None,
         "duration_s": 1.5,

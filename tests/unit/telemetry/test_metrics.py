@@ -19,6 +19,7 @@ from gateway.telemetry import exposition
 from gateway.telemetry.exposition import HISTOGRAMS, VALUES, Exposition
 from gateway.telemetry.metrics import LATENCY_BUCKETS_S, NO_ROUTE, SERIES, Metrics
 from gateway.telemetry.render import render, wants_openmetrics
+from tests.unit.pool.asking import take
 
 HOSTILE = 'a"b\\c\nd}'
 
@@ -37,7 +38,7 @@ def make_pool(names=("a", "b")) -> Pool:
 
 
 class Connections:
-    open, idle = 5, 3
+    open, idle, pieces = 5, 3, 0
 
 
 def full_exposition() -> Exposition:
@@ -52,12 +53,12 @@ def full_exposition() -> Exposition:
     pool.retries["sent"] += 2
     pool.shed["full"] += 1
     for seconds in (0.2, 700.0):
-        lease = pool.acquire(1.0)
+        lease = take(pool, 1.0)
         lease.first_body_byte(1.0 + seconds)
         lease.close(Outcome.OK, 1.0 + seconds)
     for backend in pool.backends:
         backend.connections = Connections()
-        pool.probed(backend, True, "200", 2.0)
+        pool.probed(backend, "success", "200", 2.0)
     return Exposition(metrics, lambda: [pool], now=lambda: 3.0)
 
 
