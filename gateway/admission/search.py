@@ -1,8 +1,8 @@
 """Roughly how many at once does a backend take about which nothing is known?
 
-By doubling and halving: up while twice as many make nobody wait, else down until twice in a row half as many
-make nobody's wait shorter. That takes a few readings, each compared with the one before only, so that neither
-a slow backend nor a wrong idea of how long a request should take misleads.
+By doubling and halving: up while twice as many make nobody wait, else down until half as many make nobody's
+wait shorter, plainly or twice in a row. That takes a few readings, each compared with the one before only, so
+that neither a slow backend nor a wrong idea of how long a request should take misleads.
 """
 
 from gateway.admission.reading import Reading, elasticity
@@ -13,6 +13,8 @@ _BUSY = 1.0
 _WAITING = 0.5
 #: The elasticity below which fewer in flight have not made waits shorter.
 _NO_HELP = 0.35
+#: Below this it is so plain that going further down, where little gets done, would only cost.
+_PLAIN = 0.15
 
 
 class Search:
@@ -39,12 +41,13 @@ class Search:
             return limit * 2.0 if reading.level < _BUSY else self._down(reading, limit)
         if reading.in_flight > before.in_flight:
             return self._up(before, reading, limit)
-        if elasticity(reading, before) > _NO_HELP:
+        grown = elasticity(reading, before)
+        if grown > _NO_HELP:
             self._top = 0.0
             return self._down(reading, limit)
         reading.blend(before, 0.5, 0.5)
-        if self._top:
-            return self._found(reading, self._top)
+        if self._top or grown < _PLAIN:
+            return self._found(reading, self._top or limit * 2.0)
         self._top = limit * 2.0
         return self._down(reading, limit)
 
