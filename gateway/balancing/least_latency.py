@@ -44,8 +44,7 @@ class LeastLatency:
         ties = 1
         for backend in looked_at:
             score = backend.expected_s(now, context) / backend.base_weight
-            in_flight = backend.in_flight
-            if in_flight and in_flight > most * backend.weight:
+            if backend.in_flight > most * backend.weight:
                 if score < beyond:
                     beyond = score
                     other = backend
@@ -67,7 +66,7 @@ class LeastLatency:
         scores = [
             seconds / backend.base_weight for seconds, backend in zip(expected, candidates, strict=True)
         ]
-        beyond = [b.in_flight > 0 and b.in_flight > most * b.weight for b in candidates]
+        beyond = [b.in_flight > most * b.weight for b in candidates]
         inside = min([score for score, out in zip(scores, beyond, strict=True) if not out], default=inf)
         rows = []
         for score, seconds, out, backend in zip(scores, expected, beyond, candidates, strict=True):

@@ -228,7 +228,7 @@ class Affinity(Section):
     """consistent_hash: a backend with this many times the average in flight passes requests on."""
     max_penalty: Duration = 2.0
     """prefix_aware: a request leaves the backend that has seen its beginning when that one is expected to
-    answer this much later than the best other."""
+    answer this much later than the best other; one that has seen a part of it, that part of this."""
 
 
 class Keepalive(Section):
