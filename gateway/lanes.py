@@ -80,13 +80,18 @@ def decision_line(record: Exchange) -> bytes:
             "pool": trace.pool,
             "policy": trace.policy,
             "backend": trace.backend,
-            "candidates": trace.candidates[:_SHOWN],
+            "candidates": [_brief(row) for row in trace.candidates[:_SHOWN]],
             "excluded": trace.excluded[:_SHOWN],
         }
         for trace in record.decision or ()
     ]
     text = msgspec.json.encode(attempts).decode().encode("ascii", "backslashreplace")
     return b"X-Gateway-Decision: %b\r\n" % text
+
+
+def _brief(row: dict[str, object]) -> dict[str, object]:
+    """To the microsecond: what a float carries beyond that is noise."""
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()}
 
 
 def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:
