@@ -2,9 +2,10 @@
 
 from urllib.parse import urlsplit
 
-from gateway.admin.view import BackendView, HistogramView, PoolView
+from gateway.admin.view import BackendView, PoolView
 from gateway.balancing.policy import NO_LIMIT
 from gateway.messages import Outcome
+from gateway.pool.stats import Histogram
 
 
 def pool_figures(pool: PoolView, now: float) -> dict[str, object]:
@@ -68,7 +69,7 @@ def _rounded(value: object) -> object:
     return round(value, 9) if isinstance(value, float) else value
 
 
-def _totals(histogram: HistogramView) -> dict[str, object]:
+def _totals(histogram: Histogram) -> dict[str, object]:
     return {"count": sum(histogram.counts), "sum_s": round(histogram.sum, 6)}
 
 

@@ -17,7 +17,7 @@ from gateway.balancing.policy import NO_LIMIT
 from gateway.messages import Outcome
 from gateway.pool.stats import Histogram
 from gateway.telemetry import metrics as declared
-from gateway.telemetry.figures import BackendFigures, PoolFigures
+from gateway.telemetry.figures import ScrapedBackend, ScrapedPool
 from gateway.telemetry.metrics import Metrics, Series
 from gateway.telemetry.render import OPENMETRICS, TEXT, render, wants_openmetrics
 
@@ -36,7 +36,7 @@ class Exposition(Collector):
     def __init__(
         self,
         metrics: Metrics,
-        pools: Callable[[], Iterable[PoolFigures]],
+        pools: Callable[[], Iterable[ScrapedPool]],
         now: Callable[[], float] = clock.now,
     ) -> None:
         self.metrics = metrics
@@ -52,11 +52,11 @@ class Exposition(Collector):
         return f"<Exposition of {self.metrics!r}>"
 
     @property
-    def pools(self) -> Iterable[PoolFigures]:
+    def pools(self) -> Iterable[ScrapedPool]:
         """The pools as they are now."""
         return self._pools()
 
-    def backends(self) -> Iterator[tuple[PoolFigures, BackendFigures]]:
+    def backends(self) -> Iterator[tuple[ScrapedPool, ScrapedBackend]]:
         """Every backend with its pool."""
         for pool in self._pools():
             for backend in pool.backends:
@@ -186,21 +186,21 @@ def _of_route(read: Callable[[declared.RouteStats], float]) -> Callable[[Exposit
     return lambda source: [((route.name,), read(route)) for route in source.metrics.routes.values()]
 
 
-def _of_backend(read: Callable[[PoolFigures, BackendFigures], float]) -> Callable[[Exposition], Values]:
+def _of_backend(read: Callable[[ScrapedPool, ScrapedBackend], float]) -> Callable[[Exposition], Values]:
     return lambda source: [((pool.name, b.name), read(pool, b)) for pool, b in source.backends()]
 
 
-def _by_key(read: Callable[[BackendFigures], Mapping[str, int]]) -> Callable[[Exposition], Values]:
+def _by_key(read: Callable[[ScrapedBackend], Mapping[str, int]]) -> Callable[[Exposition], Values]:
     return lambda source: [
         ((pool.name, b.name, key), count) for pool, b in source.backends() for key, count in read(b).items()
     ]
 
 
-def _of_pool(read: Callable[[PoolFigures], float]) -> Callable[[Exposition], Values]:
+def _of_pool(read: Callable[[ScrapedPool], float]) -> Callable[[Exposition], Values]:
     return lambda source: [((pool.name,), read(pool)) for pool in source.pools]
 
 
-def _pool_by_key(read: Callable[[PoolFigures], Mapping[str, int]]) -> Callable[[Exposition], Values]:
+def _pool_by_key(read: Callable[[ScrapedPool], Mapping[str, int]]) -> Callable[[Exposition], Values]:
     return lambda source: [
         ((pool.name, key), count) for pool in source.pools for key, count in read(pool).items()
     ]
