@@ -15,14 +15,11 @@ from types import TracebackType
 from benchmarks.rig import configs, machine, proc
 from benchmarks.rig.configs import Setup
 from benchmarks.rig.load import Mock
+from benchmarks.rig.started import Failed, Started
 
 START_S = 20.0
 LOG_S = 3.0
 BODY = json.dumps({"model": "bench-a", "messages": [{"role": "user", "content": "Say hello."}]})
-
-
-class Failed(Exception):
-    """A candidate did not start, or answered wrongly; the message says what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,40 +77,25 @@ CANDIDATES = {
 }
 
 
-class Running:
+class Running(Started):
     """A started candidate: the port to load, the process whose cost counts. Ended and cleared on leaving."""
 
     def __init__(self, candidate: Candidate, mock: Mock, cores: machine.Cores, setup: Setup) -> None:
-        self.name = candidate.name
+        super().__init__(candidate.name, setup.work)
         self.mock = mock
         self.cores = cores
         self._setup = setup
         self._log_read = self._log_lines = 0
-        self._process: proc.Process | None = None
         self.port, self.pid = mock.ports[0], mock.pid
         if candidate.command is None:
             return
         command = candidate.command(setup)
         with self._output.open("wb") as output:
-            self._process = proc.Process(command, cores.proxy, setup.work / "errors.txt", stdout=output)
-        self.port, self.pid = setup.port, self._process.pid
+            self.process = proc.Process(command, cores.proxy, setup.work / "errors.txt", stdout=output)
+        self.port, self.pid = setup.port, self.process.pid
 
     def __repr__(self) -> str:
         return f"<Running {self.name} pid {self.pid} port {self.port}>"
-
-    def __enter__(self) -> "Running":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process is not None:
-            self._process.stop()
-        rmtree(self._setup.work, ignore_errors=True)
-
-    @property
-    def work(self) -> Path:
-        return self._setup.work
 
     @property
     def _output(self) -> Path:
@@ -136,14 +118,6 @@ class Running:
         while (seen := self.log_lines()) < lines and self._setup.access_log and time.monotonic() < deadline:
             time.sleep(0.02)
         return seen
-
-    def complaint(self) -> str:
-        return self._process.complaint() if self._process else ""
-
-    def check_alive(self) -> None:
-        """Raise `Failed` if the process has ended."""
-        if self._process is not None and not self._process.running():
-            raise Failed(f"{self.name} has ended: {self.complaint()}")
 
     def wait_ready(self) -> None:
         """Wait until it answers a request as the mock itself does; raise `Failed` after `START_S`."""

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.rig import machine, proc
-from benchmarks.rig.candidates import CANDIDATES, Failed, Rig, Running, missing
+from benchmarks.rig.candidates import CANDIDATES, Rig, Running, missing
 from benchmarks.rig.load import LoadFailed
+from benchmarks.rig.started import Failed
 from benchmarks.rig.table import Column, Sample, render, summary
 
 Measure = Callable[[Running], dict[str, Sample]]

@@ -12,8 +12,8 @@ from shutil import rmtree
 import uvloop
 
 from benchmarks.rig import machine
-from benchmarks.rig.candidates import Failed
 from benchmarks.rig.load import LoadFailed
+from benchmarks.rig.started import Failed
 from benchmarks.shootout.client import Client, Seen
 from benchmarks.shootout.figures import counted, figures
 from benchmarks.shootout.peers import SETTLE_S, Peer, Running

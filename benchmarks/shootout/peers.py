@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
-from types import TracebackType
 
 from benchmarks.rig import machine, proc
-from benchmarks.rig.candidates import Failed
+from benchmarks.rig.started import Failed, Started
 from benchmarks.shootout import router_texts, texts
 from benchmarks.shootout.client import KEY
 from benchmarks.shootout.plan import PATH, body
@@ -162,38 +160,21 @@ def missing(peers: Iterable[Peer]) -> dict[str, str]:
     return reasons
 
 
-class Running:
+class Running(Started):
     """A started candidate; ended and cleared on leaving."""
 
     def __init__(self, peer: Peer, setup: Setup, cores: machine.Cores) -> None:
-        self.name = peer.name
-        self._setup = setup
-        self._process: proc.Process | None = None
+        super().__init__(peer.name, setup.work)
         self.ports: tuple[int, ...] = setup.backends
         if peer.command is not None:
             self.ports = (setup.port,)
-            self._process = proc.Process(peer.command(setup), cores.proxy, setup.work / "errors.txt")
+            self.process = proc.Process(peer.command(setup), cores.proxy, setup.work / "errors.txt")
 
     def __repr__(self) -> str:
         return f"<Running {self.name} on {self.ports}>"
 
-    def __enter__(self) -> "Running":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process is not None:
-            self._process.stop()
-        rmtree(self._setup.work, ignore_errors=True)
-
     def cpu_s(self) -> float:
-        return proc.cpu_s(self._process.pid) if self._process else 0.0
-
-    def check_alive(self) -> None:
-        """Raise `Failed` if the process has ended."""
-        if self._process is not None and not self._process.running():
-            raise Failed(f"{self.name} has ended: {self._process.complaint()}")
+        return proc.cpu_s(self.process.pid) if self.process else 0.0
 
     def wait_ready(self) -> None:
         """Wait until it answers a request; raise `Failed` after `START_S`."""
@@ -208,8 +189,7 @@ class Running:
             if got.startswith("200 "):
                 return
             time.sleep(0.1)
-        complaint = self._process.complaint() if self._process else ""
-        raise Failed(f"{self.name} does not answer: {got[:300]}\n{complaint}")
+        raise Failed(f"{self.name} does not answer: {got[:300]}\n{self.complaint()}")
 
 
 def ask(port: int) -> str:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from benchmarks import policy_shootout
 from benchmarks.rig import machine
-from benchmarks.rig.candidates import Failed
+from benchmarks.rig.started import Failed
 from benchmarks.shootout import client, peers, report, router_texts, texts
 from benchmarks.shootout.client import Seen
 from benchmarks.shootout.engines import Batch, Batching, Engine, Job, Progress, Slots
