@@ -1,0 +1,130 @@
+"""Under which key is a request's answer stored? Whatever decides the answer is in it.
+
+Pure. SHA-256 over parts behind their lengths, in two steps: first all that is not body (the context), which
+is worked out once for each head, then context and body digest. A body that was read before is not read
+again. What decides by the answer's own `Vary` is not in here.
+"""
+
+from hashlib import sha256
+from itertools import islice
+
+from gateway.cache.canonical import Canonicaliser
+from gateway.cache.media import BYTES, Media, read_media
+from gateway.cache.scope import ScopeRule, prefixed
+from gateway.messages import RequestHead
+
+VERSION = b"\x01"  # changes with what equal keys mean: stores outlive the process
+MAX_HEAD = 4096  # bytes of fields; longer heads are not shared between requests, so not worth remembering
+MAX_HEADS = 1024
+
+
+class Keyed:
+    """A request's key: `digest` (32 bytes), and what was seen on the way, as in `Canonical`."""
+
+    def __init__(self, digest: bytes, sampled: bool, form: str) -> None:
+        self.digest = digest
+        self.sampled = sampled
+        self.form = form
+
+    def __repr__(self) -> str:
+        return f"<Keyed {self.digest.hex()[:8]} {self.form}{' sampled' if self.sampled else ''}>"
+
+
+class _Context:
+    """All of a request but its body. `memory` is what bodies are remembered under."""
+
+    def __init__(self, digest: bytes, media: Media) -> None:
+        self.digest = digest
+        self.media = media
+        # The same bytes are another form under another boundary, which the digest does not cover.
+        self.memory = digest + media.boundary
+        self.empty = Keyed(sha256(digest + sha256(b"e").digest()).digest(), False, "empty")
+
+
+class KeyMaker:
+    """Makes the keys of one route.
+
+    `ignore` names members of JSON bodies that make no difference. `salt` keeps credentials from being guessed
+    from keys; those who share a store share it. Remembers `bodies` bodies, some 300 bytes each.
+    """
+
+    def __init__(
+        self, route: str, ignore: frozenset[str], scope: ScopeRule, salt: bytes, bodies: int = 4096
+    ) -> None:
+        self.route = route
+        self.scope = scope
+        self._ignored = prefixed([name.encode("utf-8", "surrogatepass") for name in sorted(ignore)])
+        self._salt = salt
+        self._bodies = bodies
+        self._canonicaliser = Canonicaliser(ignore)
+        self._contexts: dict[tuple[RequestHead, str, str], _Context] = {}
+        self._known: dict[bytes, Keyed] = {}
+
+    def __repr__(self) -> str:
+        return f"<KeyMaker {self.route} {self.scope.kind}>"
+
+    @property
+    def remembered(self) -> tuple[int, int]:
+        """How many heads and bodies."""
+        return len(self._contexts), len(self._known)
+
+    def key(self, head: RequestHead, body: bytes, pool: str, identity: str) -> Keyed:
+        """The key of a request to `pool`, whose model is `identity`: what tells its versions apart.
+
+        `body` is the whole body as received, before the gateway changes anything in it.
+        """
+        context = self._contexts.get((head, pool, identity))
+        if context is None:
+            context = self._learn(head, pool, identity)
+        if not body:
+            return context.empty
+        raw: bytes = sha256(body).digest()
+        memory = context.memory + raw
+        known = self._known.get(memory)
+        if known is not None:
+            return known
+        canonical = self._canonicaliser.read(body, context.media, raw)
+        digest: bytes = sha256(context.digest + canonical.digest).digest()
+        keyed = Keyed(digest, canonical.sampled, canonical.form)
+        if len(self._known) >= self._bodies:
+            for old in list(islice(self._known, (self._bodies + 1) // 2)):
+                del self._known[old]
+        self._known[memory] = keyed
+        return keyed
+
+    def parts(self, head: RequestHead, pool: str, identity: str) -> list[tuple[str, bytes]]:
+        """What the context is made of, by name. The scope's is an HMAC, yet none of it belongs in a log."""
+        types = head.values(b"content-type")
+        claimed = b"" if head.claims is None else head.claims.get(b"x-forwarded-host", b"")
+        return [
+            ("method", b"GET" if head.method == "HEAD" else head.method.encode()),
+            ("route", self.route.encode()),
+            ("pool", pool.encode()),
+            ("identity", identity.encode()),
+            # Answers can carry links to the host that was asked (RFC 9111 2: the key has the whole URI).
+            ("host", head.host.lower()),
+            ("forwarded_host", claimed),
+            ("target", head.target),  # path and query, as they are forwarded
+            ("content_type", _media(head).text),
+            ("content_types", prefixed(types) if len(types) > 1 else b""),
+            ("content_encoding", prefixed(head.values(b"content-encoding"))),
+            ("ignored", self._ignored),
+            ("scope", self.scope.circle(head, self._salt)),
+        ]
+
+    def _learn(self, head: RequestHead, pool: str, identity: str) -> _Context:
+        told = [part for _, part in self.parts(head, pool, identity)]
+        context = _Context(sha256(VERSION + prefixed(told)).digest(), _media(head))
+        if len(head.fields) <= MAX_HEAD:
+            if len(self._contexts) >= MAX_HEADS:
+                for old in list(islice(self._contexts, MAX_HEADS // 2)):
+                    del self._contexts[old]
+            self._contexts[head, pool, identity] = context
+        return context
+
+
+def _media(head: RequestHead) -> Media:
+    """How the body is read; where there are several Content-Types, byte by byte."""
+    if len(head.values(b"content-type")) > 1:
+        return Media(BYTES, b"", b"")
+    return read_media(head.content_type, not head.values(b"content-encoding"))
