@@ -5,6 +5,7 @@ imported when it runs, so that `check` and `--help` are quick.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from gateway import __version__
 if TYPE_CHECKING:
     from gateway.settings.schema import Settings
 
-DONE, BAD_USAGE = 0, 2
+DONE, FAILED, BAD_USAGE = 0, 1, 2
 DEFAULT_CONFIG = Path("config/gateway.yaml")
 _SMALLEST = "pools: {default: {backends: [http://127.0.0.1:9001]}}"
 
@@ -82,6 +83,13 @@ def parser() -> argparse.ArgumentParser:
         _simulate,
     )
     _simulate_options(simulate)
+    explain = add(
+        "explain-cache",
+        "say whether two request bodies share a key of the cache, and where they first differ",
+        "gateway explain-cache a.json b.json --ignore user",
+        _explain_cache,
+    )
+    _explain_options(explain)
     return made
 
 
@@ -149,6 +157,25 @@ def _simulate_options(simulate: argparse.ArgumentParser) -> None:
     )
     add("--json", action="store_true", help="print data instead of tables")
     add("--plot", type=Path, metavar="OUT.png", help="draw it, too (needs matplotlib)")
+
+
+def _explain_options(explain: argparse.ArgumentParser) -> None:
+    add = explain.add_argument
+    add("a", metavar="A", help="a file with a request's body; - reads standard input")
+    add("b", metavar="B", help="another")
+    add(
+        "--ignore",
+        default="user,stream_options",
+        metavar="FIELDS",
+        help="members of the JSON body that do not count, with commas between (default: %(default)s)",
+    )
+    add(
+        "--content-type",
+        default="application/json",
+        metavar="TYPE",
+        help="the requests' Content-Type (default: %(default)s)",
+    )
+    add("--json", action="store_true", help="print data instead of text")
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -227,3 +254,22 @@ def _simulate(args: argparse.Namespace) -> int:
     from gateway.simulate import main as simulate
 
     return simulate(args)
+
+
+def _explain_cache(args: argparse.Namespace) -> int:
+    if args.a == args.b == "-":
+        _complain("gateway: only one of the bodies can come from standard input")
+        return BAD_USAGE
+    bodies = []
+    for name in (args.a, args.b):
+        try:
+            bodies.append(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
+        except OSError as error:
+            _complain(f"gateway: cannot read {name}: {error.strerror or error}")
+            return BAD_USAGE
+    from gateway.cache.explain import explain
+
+    ignore = frozenset(filter(None, (field.strip() for field in args.ignore.split(","))))
+    found = explain(bodies[0], bodies[1], args.content_type.encode("utf-8", "replace"), ignore)
+    print(json.dumps(found.data(), indent=1) if args.json else found.text(args.a, args.b))
+    return DONE if found.equal else FAILED

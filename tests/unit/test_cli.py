@@ -1,6 +1,7 @@
 """The command line: what is printed where, and the exit codes."""
 
 import argparse
+import io
 import json
 import re
 import subprocess
@@ -173,7 +174,7 @@ def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"gateway {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["", "run", "check", "schema", "demo", "simulate"])
+@pytest.mark.parametrize("command", ["", "run", "check", "schema", "demo", "simulate", "explain-cache"])
 def test_every_help_has_an_example_that_is_good_usage(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,6 +198,42 @@ def test_the_manual_has_every_command_and_option() -> None:
     options = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", manual.replace("python -m", "python")))
     assert options <= known
     assert known - options == {"-h"}
+
+
+def test_explain_cache_says_whether_two_bodies_share_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0 when they do, 1 with the first difference when they do not, 2 when one cannot be read."""
+    a, b = tmp_path / "a.json", tmp_path / "b.json"
+    a.write_text('{"model": "m", "max_tokens": 16, "user": "me", "team": 1}')
+    b.write_text('{"max_tokens":1.6e1,"model":"m","team":2}')
+    assert main(["explain-cache", str(a), str(b), "--ignore", "user, team"]) == 0
+    assert capsys.readouterr() == (
+        f"the same key\n{a}: does not count: team, user\n{b}: does not count: team\n",
+        "",
+    )
+    assert main(["explain-cache", str(a), str(b)]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out[:3] == ["different keys: first difference at $.team", f"  {a}: 1", f"  {b}: 2"]
+    assert main(["explain-cache", str(a), str(b), "--content-type", "text/plain", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["equal"], told["a"]["form"], told["first_difference"]["where"]) == (False, "raw", "byte 3")
+    assert main(["explain-cache", str(a), str(tmp_path / "none")]) == 2
+    assert "cannot read" in capsys.readouterr().err
+    assert main(["explain-cache", str(a), str(tmp_path)]) == 2
+    assert main(["explain-cache", str(a)]) == 2
+
+
+def test_explain_cache_reads_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For one of the bodies."""
+    a = tmp_path / "a.json"
+    a.write_text("[1]")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[ 1.0 ]")))
+    assert main(["explain-cache", str(a), "-"]) == 0
+    assert main(["explain-cache", "-", "-"]) == 2
+    assert "standard input" in capsys.readouterr().err
 
 
 def test_the_module_is_the_same_program(good: Path) -> None:
