@@ -44,6 +44,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_modified: bytes = b""
     vary: tuple[bytes, ...] = ()  # lower-case names of request fields
     pieces: tuple[tuple[float, int], ...] = ()  # a stream's: seconds after the first, bytes
+    keep_s: float = 0.0  # how long beyond freshness it is kept to ask the backend whether it still holds
 
     def age(self, now: float) -> float:
         """How old it is, seconds, never below 0."""
@@ -57,5 +58,5 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def expires_at(self) -> float:
         """From when on nobody may be given it."""
-        beyond = max(self.stale_while_s, self.stale_if_error_s)
+        beyond = max(self.stale_while_s, self.stale_if_error_s, self.keep_s)
         return self.stored_at - self.age_s + self.fresh_s + beyond
