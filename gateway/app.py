@@ -25,9 +25,11 @@ from gateway.assembly import (
     tls_contexts,
     trust,
 )
+from gateway.cache_assembly import build_cache, build_route_caches
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
 from gateway.health.state import Result
+from gateway.http.detached import DetachedClient
 from gateway.http.listener import Listener
 from gateway.http.outbox import Outbox
 from gateway.http.server import ClientConnection
@@ -73,7 +75,7 @@ class App:
         self.tasks = Tasks()
         self.metrics = Metrics(__version__)
         self.decisions = Decisions()
-        self.exposition = Exposition(self.metrics, lambda: self._pools.values())
+        self.exposition = Exposition(self.metrics, lambda: self._pools.values(), cache=lambda: self.cache)
         self.access_log = AccessLog(to_fd(1), settings.log.access == "json")
         self.draining = False
         self.listen_addresses: list[tuple[str, int]] = []
@@ -83,6 +85,7 @@ class App:
         self._listener: Listener | None = None
         self._admin: admin.AdminServer | None = None
         self._checker = HealthChecker(self.tasks, self._probed, self._rng)
+        self.cache = build_cache(settings, self.tasks.spawn, self._rng)
         self._pools = {
             name: build_pool(name, pool, self._rng, _log_change) for name, pool in settings.pools.items()
         }
@@ -124,15 +127,17 @@ class App:
         settings = self.settings
         telemetry = Telemetry(self.metrics, self.access_log, self.decisions)
         routes = build_routes(settings)
+        caches = build_route_caches(routes, settings, self.cache, self.metrics.route)
         proxy = Proxy(
             routes,
-            build_paths(routes, self._pools, settings, telemetry, self._rng),
+            build_paths(routes, self._pools, settings, telemetry, self._rng, caches),
             telemetry,
             settings.limits,
             trusted=trust(tuple(str(network) for network in settings.trusted_proxies)),
             make_id=request_ids(),
             rng=self._rng,
         )
+        proxy.detach = partial(DetachedClient, loop)
         listener = self._listener = Listener(settings.limits, proxy.serve, _log_crash, loop, self._outbox)
         self.metrics.watch("gateway_connections", lambda: len(listener.connections))
         self.metrics.watch("gateway_held_body_bytes", lambda: listener.held_bytes)

@@ -27,6 +27,7 @@ from gateway.pool.roster import OnChange, PoolRules
 from gateway.ports import Observer
 from gateway.proxy import Paths
 from gateway.registry import POLICIES, PROBES
+from gateway.route_cache import RouteCache
 from gateway.routing.affinity import AffinityRule
 from gateway.routing.routes import Route, Routes, Timeouts
 from gateway.settings import schema
@@ -192,7 +193,12 @@ def build_lane(
 
 
 def build_paths(
-    routes: Routes, pools: Mapping[str, Pool], settings: schema.Settings, observer: Observer, rng: Random
+    routes: Routes,
+    pools: Mapping[str, Pool],
+    settings: schema.Settings,
+    observer: Observer,
+    rng: Random,
+    caches: Mapping[str, RouteCache] | None = None,
 ) -> dict[str, Paths]:
     """Each route with its lanes. A pool's retry budget is shared by all routes that lead to it."""
     date = DateField()
@@ -212,6 +218,7 @@ def build_paths(
             tuple(lane(route, name) for name in route.fallback),
             observer.route(route.name),
             bool(route.fallback) or len(route.pools) > 1,
+            caches.get(route.name) if caches else None,
         )
         for route in routes
     }

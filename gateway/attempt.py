@@ -8,7 +8,7 @@ from gateway.http.headers import status_line
 from gateway.lanes import Lane
 from gateway.messages import AttemptTrace, Exchange, Outcome, Request, ResponseHead
 from gateway.pool.lease import Lease
-from gateway.ports import Client, Connections, Dialing, Upstream
+from gateway.ports import Capture, Client, Connections, Dialing, Upstream
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -18,14 +18,23 @@ class Task:
 
     `target` and `tail` are the forwarded request line's target and everything behind the Host line;
     `total_at` is when it must be answered, `told` whether that is the client's wish, which is passed on.
+    `capture` hears of the answer, where it may be kept.
     """
 
-    __slots__ = ("client", "lane", "record", "request", "tail", "target", "told", "total_at")
+    __slots__ = ("capture", "client", "lane", "record", "request", "tail", "target", "told", "total_at")
 
     def __init__(
-        self, lane: Lane, client: Client, request: Request, record: Exchange, target: bytes, tail: bytes
+        self,
+        lane: Lane,
+        client: Client,
+        request: Request,
+        record: Exchange,
+        target: bytes,
+        tail: bytes,
+        capture: Capture | None,
     ) -> None:
         self.lane = lane
+        self.capture = capture
         self.client = client
         self.request = request
         self.record = record

@@ -46,6 +46,7 @@ RULES: dict[str, ErrorRule] = {
     "too_many_connections": ErrorRule(503, "overload", _SERVER),
     "shutting_down": ErrorRule(503, "overload", _SERVER),
     "connect_timeout": ErrorRule(504, "network", _SERVER),
+    "not_cached": ErrorRule(504, "caller"),  # RFC 9111 5.2.1.7
     "first_byte_timeout": ErrorRule(504, "backend", _SERVER),
     "idle_timeout": ErrorRule(504, "backend", _SERVER),
     "deadline_exceeded": ErrorRule(504, "caller", _SERVER),

@@ -16,7 +16,7 @@ from gateway.lanes import Lane, flow_of
 from gateway.messages import Exchange, Outcome, Request
 from gateway.pool.lease import Lease
 from gateway.pool.pool import ASK_AGAIN_S
-from gateway.ports import Client
+from gateway.ports import Capture, Client
 from gateway.race import race
 from gateway.relay import relay, reply_whole
 
@@ -27,9 +27,16 @@ class Forward:
     __slots__ = ("_context", "_explain", "client", "task")
 
     def __init__(
-        self, lane: Lane, client: Client, request: Request, record: Exchange, target: bytes, tail: bytes
+        self,
+        lane: Lane,
+        client: Client,
+        request: Request,
+        record: Exchange,
+        target: bytes,
+        tail: bytes,
+        capture: Capture | None = None,
     ) -> None:
-        self.task = Task(lane, client, request, record, target, tail)
+        self.task = Task(lane, client, request, record, target, tail, capture)
         self.client = client
         self._explain = False
         self._context = PickContext(0.0, lane.rng, size=request.received, stream=record.stream)
@@ -37,10 +44,10 @@ class Forward:
     def through(self, lane: Lane) -> "Forward":
         """The same exchange with another pool."""
         task = self.task
-        return Forward(lane, self.client, task.request, task.record, task.target, task.tail)
+        return Forward(lane, self.client, task.request, task.record, task.target, task.tail, task.capture)
 
     async def run(self) -> None:  # noqa: C901, PLR0912, PLR0915  in one piece, see below
-        """Try backends until one has answered the client.
+        """Try backends until one has answered the client, or the capture has declined an answer.
 
         Raises GatewayError: no_backend, one of the queue's kinds, or what the last attempt failed with.
         The loop stands in one piece because each coroutine more costs every request another generator.
@@ -80,7 +87,11 @@ class Forward:
                 attempt.judge(head, record.first_byte)
                 if head.status >= 400:
                     pause = self._again(attempt, head.status, sends)
-                if pause is None and not reply_whole(task, attempt, head):
+                if (
+                    pause is None
+                    and (task.capture is None or not task.capture.declines(head))
+                    and not reply_whole(task, attempt, head)
+                ):
                     await relay(task, attempt, head)
                 reuse = True
             except GatewayError as error:

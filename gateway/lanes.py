@@ -45,6 +45,11 @@ class Lane:
     now: Callable[[], float]  # monotonic seconds
     wall: Callable[[], float]  # seconds since the epoch
 
+    def wait_s(self, head: RequestHead) -> float:
+        """How long the answer may take in all: the route's bound, or the request's own wish below it."""
+        wish = head.timeout_s
+        return self.total_s if wish is None or wish > self.total_s else wish
+
     def class_of(self, head: RequestHead) -> int:
         """The class in which a request waits, 0 first."""
         wish = head.priority
@@ -94,8 +99,8 @@ def _brief(row: dict[str, object]) -> dict[str, object]:
     return {key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()}
 
 
-def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:
-    """The forwarded head behind its Host line: the client's fields, ours, the framing, the empty line."""
+def request_tail(request: Request, fields: bytes, forwarding: bytes, request_id: str) -> bytes:
+    """The forwarded head behind its Host line: the client's `fields`, ours, the framing, the empty line."""
     head = request.head
     if not request.streamed:
         size = sum(map(len, request.body))
@@ -108,7 +113,7 @@ def request_tail(request: Request, forwarding: bytes, request_id: str) -> bytes:
     else:
         framing = b"Transfer-Encoding: chunked\r\n"
     return b"%bX-Request-ID: %b\r\n%b%b%bVia: 1.1 gateway\r\n\r\n" % (
-        head.fields,
+        fields,
         request_id.encode(),
         forwarding,
         UPGRADE if head.websocket else b"",

@@ -45,6 +45,8 @@ class Exchange:
     ended: float = 0.0
     overhead_s: float = 0.0
     queued_s: float = 0.0  # waited for a backend below its limit
+    cache: str = ""  # hit, miss, stale, coalesced, bypass; "" where the route has no cache
+    cache_detail: str = ""  # why it went past the cache, or what is stale
     decision: "list[AttemptTrace] | None" = None
 
     def __init__(self, method: str, path: str, request_id: str, client: str, started: float) -> None:

@@ -4,32 +4,33 @@ route → body as far as it must be held → pool → attempts and relay (`forwa
 where every exchange is counted, whatever became of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 from typing import Any, Protocol
 
-import msgspec
-
 from gateway import clock
+from gateway.cache.serving import Serve
+from gateway.cached import look
 from gateway.errors import ClientGone, GatewayError, body_too_large
 from gateway.forward import Forward
-from gateway.http.headers import DateField
-from gateway.lanes import Lane, decision_line, request_tail, retry_after_line
+from gateway.lanes import Lane, request_tail
 from gateway.messages import Exchange, Request, RequestHead
-from gateway.ports import Client, Observer, RouteCount
+from gateway.own_replies import OwnReplies
+from gateway.ports import Capture, Client, Observer, RouteCount
+from gateway.route_cache import RouteCache
 from gateway.routing.body import read_body, replace_model
-from gateway.routing.routes import Route, Routes, models_answer
+from gateway.routing.routes import Route, Routes
+from gateway.visit import Visit
 
 now = clock.now
 
-_ALLOW = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-_JSON = b"Content-Type: application/json\r\n"
 _NOT_TAKEN = frozenset(
     {"no_backend", "connect_error", "connect_timeout", "deadline", "queue_full", "queue_timeout", "shed"}
 )  # a fallback pool may take it
 _NEVER_OURS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+MAX_REFRESHES = 64  # answers that are asked for anew at once, behind stale ones
 NO_ROUTE = "-"  # the route label of requests that none took
 
 
@@ -43,6 +44,7 @@ class Paths:
     fallbacks: tuple[Lane, ...]
     count: RouteCount
     several: bool  # whether there is something to draw or to fall back on
+    cache: RouteCache | None = None
 
     def in_order(self, rng: Random) -> Sequence[Lane]:
         drawn = rng.random() * sum(self.weights)
@@ -50,6 +52,16 @@ class Paths:
             (i for i, edge in enumerate(accumulate(self.weights)) if drawn < edge), len(self.lanes) - 1
         )
         return (self.lanes[index], *self.fallbacks)
+
+
+class Detached(Client, Protocol):
+    """A client of the gateway's own, for what no client waits for."""
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None: ...
+    def end(self) -> None: ...
+
+
+Detach = Callable[[str, Callable[[BaseException | None], None]], Detached]
 
 
 class BodyBounds(Protocol):
@@ -82,7 +94,11 @@ class Proxy:
         self._trusted = trusted
         self._make_id = make_id
         self._rng = rng
-        self._date = DateField()
+        self.detach: Detach | None = None  # makes the clients that ask for what no client waits for
+        self._own = OwnReplies(routes)
+        for path in paths.values():
+            if path.cache is not None:
+                path.cache.wants = observer.wants_decision
         self._rewrites_models = any(route.rewrite_model is not None for route in routes)
 
     async def serve(self, client: Client) -> None:
@@ -108,7 +124,7 @@ class Proxy:
         request = Request(RequestHead(), None, now())
         record = Exchange("-", "-", self._make_id(), client.peer, request.started)
         record.route = NO_ROUTE
-        self._reply_error(client, request, record, error)
+        self._own.error(client, request, record, error)
         self._account(client, request, record)
 
     async def _exchange(self, client: Client, request: Request) -> None:
@@ -118,7 +134,7 @@ class Proxy:
         )
         record.route = NO_ROUTE
         try:
-            if head.method not in _NEVER_OURS and self._answers_itself(client, request, record):
+            if head.method not in _NEVER_OURS and self._own.answers(client, request, record):
                 return
             routes, needs_model = self.routes.candidates(head)
             if not request.complete or request.received > self._max_body:
@@ -129,21 +145,94 @@ class Proxy:
             paths = self.paths[route.name]
             paths.count.in_flight += 1
             try:
-                tail, target = self._outgoing(client, request, record, route)
-                exchange = Forward(paths.lanes[0], client, request, record, target, tail)
-                if paths.several:
-                    await self._through(exchange, paths.in_order(self._rng))
+                if paths.cache is not None:
+                    await self._visit(paths.cache, paths, client, request, record)
                 else:
-                    await exchange.run()
+                    tail, target = self._outgoing(client, request, record, route, None)
+                    exchange = Forward(paths.lanes[0], client, request, record, target, tail)
+                    if paths.several:
+                        await self._through(exchange, paths.in_order(self._rng))
+                    else:
+                        await exchange.run()
             finally:
                 paths.count.in_flight -= 1
         except GatewayError as error:
-            self._reply_error(client, request, record, error)
+            self._own.error(client, request, record, error)
         except ClientGone:
             record.status, record.error = 499, "client_closed"
             raise
         finally:
             self._account(client, request, record)
+
+    async def _visit(
+        self, cache: RouteCache, paths: Paths, client: Client, request: Request, record: Exchange
+    ) -> None:
+        """Answer with the help of the cache, asking a backend if it is this request's turn to."""
+        lanes = paths.in_order(self._rng) if paths.several else paths.lanes
+        visit = look(cache, client, request, record, lanes[0].pool.name, lanes[0].wait_s(request.head))
+        if visit is None:
+            return
+        if visit.given:
+            if visit.what is Serve.STALE_REVALIDATE and visit.alone:
+                self._refresh(paths, visit)
+            return
+        try:
+            while await visit.turn():
+                tail, target = self._outgoing(client, request, record, paths.route, visit.capture)
+                exchange = Forward(lanes[0], client, request, record, target, tail, visit.capture)
+                if len(lanes) > 1:
+                    await self._through(exchange, lanes)
+                else:
+                    await exchange.run()
+                if visit.settled():
+                    return
+        except GatewayError as error:
+            if not visit.failed(error):
+                raise
+        finally:
+            visit.close()
+
+    def _refresh(self, paths: Paths, visit: Visit) -> None:
+        """Ask anew for what a client was given stale; it is not counted as a request of that route."""
+        cache = visit.route.cache
+        if self.detach is None or cache.refreshing >= MAX_REFRESHES:
+            return
+        asked = visit.request
+        request = Request(asked.head, asked.content_length, now())
+        request.body, request.received, request.complete = asked.body, asked.received, True
+        record = Exchange(
+            asked.head.method, asked.head.path, self._make_id(), visit.record.client, request.started
+        )
+        record.route, record.model, record.stream = (
+            visit.record.route,
+            visit.record.model,
+            visit.record.stream,
+        )
+        cache.refreshing += 1
+
+        def ended(error: BaseException | None) -> None:
+            client.end()
+            cache.refreshing -= 1
+            failed = error is not None or not 0 < record.status < 400
+            cache.refreshes["stored" if visit.kept else "failed" if failed else "refused"] += 1
+
+        client = self.detach(visit.record.client, ended)
+        visit.detach(client, request, record)
+        client.start(self._ask_anew(paths, client, request, record, visit))
+
+    async def _ask_anew(
+        self, paths: Paths, client: Client, request: Request, record: Exchange, visit: Visit
+    ) -> None:
+        lanes = paths.in_order(self._rng) if paths.several else paths.lanes
+        try:
+            await visit.turn()
+            tail, target = self._outgoing(client, request, record, paths.route, visit.capture)
+            exchange = Forward(lanes[0], client, request, record, target, tail, visit.capture)
+            await exchange.run()
+        except (GatewayError, ClientGone):
+            record.status = 0
+        finally:
+            visit.close()
 
     def _account(self, client: Client, request: Request, record: Exchange) -> None:
         ended = record.ended
@@ -196,7 +285,7 @@ class Proxy:
         await exchange.through(lanes[-1]).run()
 
     def _outgoing(
-        self, client: Client, request: Request, record: Exchange, route: Route
+        self, client: Client, request: Request, record: Exchange, route: Route, capture: Capture | None
     ) -> tuple[bytes, bytes]:
         """The forwarded head behind its Host line, and the target, with the route's rewriting done."""
         target = request.head.target
@@ -204,7 +293,11 @@ class Proxy:
             request.body = [replace_model(request.body[0], route.rewrite_model)]
         if route.rewrite_prefix is not None:
             target = route.target(target)
-        return request_tail(request, self._forwarding(client, request.head), record.request_id), target
+        fields = request.head.fields
+        if capture is not None and capture.conditional is not None:
+            fields = capture.conditional
+        forwarding = self._forwarding(client, request.head)
+        return request_tail(request, fields, forwarding, record.request_id), target
 
     def _forwarding(self, client: Client, head: RequestHead) -> bytes:
         """The X-Forwarded-* lines; what the client claims counts only from a trusted address."""
@@ -222,63 +315,3 @@ class Proxy:
             claims.get(b"x-forwarded-proto", b"http"),
             claims.get(b"x-forwarded-host", head.host),
         )
-
-    def _answers_itself(self, client: Client, request: Request, record: Exchange) -> bool:
-        """Answer what no backend is asked: TRACE, OPTIONS * or at its last hop, the models of the pools."""
-        head = request.head
-        if head.method == "TRACE":
-            raise GatewayError(
-                "method_not_allowed", "TRACE is not answered here.", close=not request.complete
-            )
-        if head.method == "OPTIONS" and (head.path == "*" or head.max_forwards == 0):
-            self._reply(client, request, record, 204, [_ALLOW], b"")
-            return True
-        if self.routes.lists_models(head.method, head.path):
-            answer = models_answer(self.routes.models, head.path)
-            self._reply(client, request, record, 200, [_JSON], msgspec.json.encode(answer))
-            return True
-        return False
-
-    def _reply_error(self, client: Client, request: Request, record: Exchange, error: GatewayError) -> None:
-        record.error = error.kind
-        rule = error.rule
-        record.status = rule.status
-        if client.replying or client.lost:
-            client.cut_reply()
-            return
-        if error.close:
-            request.keep_alive = False
-        fields = [_JSON, b"X-Gateway-Error: %b\r\n" % error.kind.encode()]
-        if error.retry_after_s is not None:
-            fields.append(retry_after_line(error.retry_after_s))
-        if rule.status == 405:
-            fields.append(b"Allow: %b\r\n" % error.allow.encode() if error.allow else _ALLOW)
-        if record.backend:
-            fields.append(b"X-Gateway-Backend: %b\r\n" % record.backend.encode())
-        if request.head.explain and record.decision:
-            fields.append(decision_line(record))
-        body: dict[str, Any] = {
-            "message": error.message,
-            "type": rule.type,
-            "param": None,
-            "code": error.kind,
-        }
-        self._reply(client, request, record, rule.status, fields, msgspec.json.encode({"error": body}))
-
-    def _reply(
-        self,
-        client: Client,
-        request: Request,
-        record: Exchange,
-        status: int,
-        fields: list[bytes],
-        body: bytes,
-    ) -> None:
-        record.status = status
-        fields.append(b"X-Request-ID: %b\r\nVia: 1.1 gateway\r\n" % record.request_id.encode())
-        fields.append(self._date.line(clock.wall()))
-        with_body = status != 204 and request.head.method != "HEAD"
-        client.begin_reply(request, status, b"".join(fields), None if status == 204 else len(body), with_body)
-        if with_body:
-            client.relay(body)
-        client.end_reply()

@@ -1,6 +1,7 @@
 """Which implementations can be named in a configuration? Every extension point on one screen."""
 
 from collections.abc import Callable
+from random import Random
 
 from gateway.balancing.consistent_hash import ConsistentHash
 from gateway.balancing.least_latency import LeastLatency
@@ -12,7 +13,9 @@ from gateway.balancing.prefix_aware import PrefixAware
 from gateway.balancing.prequal import Prequal
 from gateway.balancing.random_choice import RandomChoice
 from gateway.balancing.round_robin import RoundRobin
+from gateway.cache.store import SharedStore
 from gateway.health import probes
+from gateway.settings.cache import Cache as CacheSettings
 
 #: Each makes a policy of its own for one pool.
 POLICIES: dict[str, Callable[[PolicyOptions], Policy]] = {
@@ -31,3 +34,6 @@ PROBES: dict[str, probes.Probe] = {
     "http": probes.http,
     "tcp": probes.tcp,
 }
+
+#: What is behind memory, by `cache.store`; each is made from that block. `memory` is nothing behind it.
+STORES: dict[str, Callable[[CacheSettings, Random], SharedStore]] = {}

@@ -6,7 +6,7 @@ from gateway.health.faults import OUTCOMES
 from gateway.http.headers import status_line
 from gateway.lanes import UPGRADE, decision_line
 from gateway.messages import Outcome, ResponseHead
-from gateway.ports import Upstream
+from gateway.ports import Capture, Upstream
 
 
 def reply_whole(task: Task, attempt: Attempt, head: ResponseHead) -> bool:
@@ -17,7 +17,14 @@ def reply_whole(task: Task, attempt: Attempt, head: ResponseHead) -> bool:
     if not reader.complete or reader.content_length is None or not head.has_body:
         return False
     task.record.status = head.status
-    task.client.reply_whole(task.request, head.status, _fields(task, attempt, head), connection.take_body())
+    capture, body = task.capture, connection.take_body()
+    if capture is None:
+        task.client.reply_whole(task.request, head.status, _fields(task, attempt, head, b""), body)
+        return True
+    line = capture.head(head, reader.content_length, False, attempt.sent)
+    task.client.reply_whole(task.request, head.status, _fields(task, attempt, head, line), body)
+    if capture.active:
+        capture.whole(body, task.record.first_byte - attempt.sent)
     return True
 
 
@@ -28,19 +35,25 @@ async def relay(task: Task, attempt: Attempt, head: ResponseHead) -> None:
     assert connection is not None
     reader = connection.reader
     task.record.status = head.status
-    fields = _fields(task, attempt, head)
+    capture, line = _captured(task, attempt, head)
+    fields = _fields(task, attempt, head, line)
     if reader.switched:
         await _tunnel(task, fields, connection)
         attempt.outcome = Outcome.OK
         return
     length = None if head.status == 204 else reader.content_length
     client.begin_reply(task.request, head.status, fields, length, head.has_body)
-    connection.stream_to(client, task.record.stream)
+    if capture is not None:
+        capture.begin(connection)
+    connection.stream_to(client if capture is None else capture, task.record.stream)
     if not reader.complete:
-        client.relay_from(connection)
+        if capture is None:
+            client.relay_from(connection)
         try:
-            await _body(task, connection)
+            await _body(task, connection, capture)
         except GatewayError as error:
+            if capture is not None:
+                capture.broke()
             client.cut_reply()
             # A long answer is no fault: that its total time is over counts against nobody.
             late = error.kind == "total_timeout"
@@ -49,11 +62,23 @@ async def relay(task: Task, attempt: Attempt, head: ResponseHead) -> None:
             if attempt.trace is not None:
                 attempt.trace.error = error.kind
             return
+    if capture is not None:
+        capture.finish(task.lane.now() - attempt.sent)
     client.end_reply()
     attempt.outcome = outcome
 
 
-async def _body(task: Task, connection: Upstream) -> None:
+def _captured(task: Task, attempt: Attempt, head: ResponseHead) -> tuple[Capture | None, bytes]:
+    """Who is to have the pieces, if anybody but the client, and what the client is told of it."""
+    capture, connection = task.capture, attempt.connection
+    if capture is None or connection is None:
+        return None, b""
+    reader = connection.reader
+    line = capture.head(head, reader.content_length, reader.until_close, attempt.sent)
+    return (capture if capture.active else None), line
+
+
+async def _body(task: Task, connection: Upstream, capture: Capture | None) -> None:
     client, lane = task.client, task.lane
     at = lane.now()
     while not connection.reader.complete:
@@ -63,7 +88,7 @@ async def _body(task: Task, connection: Upstream) -> None:
             raise client.refused
         if at >= task.total_at:
             raise task.over_time()
-        if client.writable:
+        if client.writable or (capture is not None and not capture.paused()):
             until = connection.touched + lane.idle_s
             if at >= until:
                 raise GatewayError("idle_timeout", "The backend stopped in the middle of its answer.")
@@ -75,18 +100,19 @@ async def _body(task: Task, connection: Upstream) -> None:
         at = await client.pause(at, min(until, task.total_at))
 
 
-def _fields(task: Task, attempt: Attempt, head: ResponseHead) -> bytes:
+def _fields(task: Task, attempt: Attempt, head: ResponseHead, line: bytes) -> bytes:
     record, lane = task.record, task.lane
     waited = record.first_byte - attempt.sent
     own = record.first_byte - record.started - task.client.waited_s
     return (
-        b"%b%bX-Request-ID: %b\r\n%b%b"
+        b"%b%bX-Request-ID: %b\r\n%b%b%b"
         b"Server-Timing: gateway;dur=%.2f, backend;dur=%.2f\r\nVia: 1.1 gateway\r\n"
         % (
             head.fields,
             b"" if head.has_date else lane.date.line(lane.wall()),
             record.request_id.encode(),
             attempt.lease.backend.connections.label_line,
+            line,
             decision_line(record) if task.request.head.explain else b"",
             own * 1e3 if own > 0.0 else 0.0,
             waited * 1e3,

@@ -60,6 +60,7 @@ class ClientConnection(ReplyWriter):
         "_sink",
         "_tunnel",
         "forwarding",
+        "needed",
         "peer",
         "waited_s",
         "wake",
@@ -80,6 +81,7 @@ class ClientConnection(ReplyWriter):
         self._held = 0  # this request's share of the listener's held_bytes
         self._linger_left = 0
         self.peer = ""
+        self.needed = False
         #: Field lines about this client, kept by the proxy with the head they were made for.
         self.forwarding: tuple[bytes, RequestHead | None] = (b"", None)
         self.waited_s = 0.0  # how long the current request's script has waited for others
@@ -125,9 +127,13 @@ class ClientConnection(ReplyWriter):
         self._listener.connections.discard(self)
         if self._tunnel is not None:
             self._tunnel.tunnel_close()
-        self.wake()
-        self._alarm.close()
         self.transport = None
+        self.writable = True  # as far as others wait for the answer, it is not this client that holds it up
+        if self._source is not None and self.needed:
+            self._source.resume()
+        self.wake()
+        if not self.needed:
+            self._alarm.close()
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -151,7 +157,7 @@ class ClientConnection(ReplyWriter):
 
         Raises ClientGone once the client has left.
         """
-        if self.lost:
+        if self.lost and not self.needed:
             raise ClientGone
         alarm, script = self._alarm, self._script
         alarm.at = until
@@ -163,7 +169,7 @@ class ClientConnection(ReplyWriter):
             yield
         after = now()
         self.waited_s += after - at
-        if self.lost:
+        if self.lost and not self.needed:
             raise ClientGone
         return after
 
@@ -399,6 +405,8 @@ class ClientConnection(ReplyWriter):
 
     def _ended(self, error: BaseException | None) -> None:
         """The script is over: close, flushing what was written."""
+        if self.lost:
+            self._alarm.close()
         if error is not None:
             self._listener.on_crash(error)
             self.abort()

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from gateway.settings.cache import RouteCache
 from gateway.settings.fields import (
     Duration,
     HeaderName,
@@ -90,6 +91,16 @@ class Route(Section):
     priority_header: Annotated[PriorityHeader, choice(*get_args(PriorityHeader))] = "any"
     """What a request's own `X-Gateway-Priority: high | normal | low` may do: `any` sets its class, `lower`
     only lowers it, `off` nothing."""
+    cache: RouteCache | None = None
+    """Whether answers are kept and given again: `on`, `off`, or the keys of [`cache`](#cache) that are
+    different here. `null`: off."""
     replayable: Switch = True
     """`on`: a POST here is a computation and may be sent again if nothing of an answer came. `off`: only
     a failed connect is retried."""
+
+    @field_validator("cache", mode="before")
+    @classmethod
+    def _switched(cls, value: object) -> object:
+        if value is True or value in ("on", "true"):
+            return {}
+        return None if value is False or value in ("off", "false", "null") else value

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from gateway.settings.cache import Cache, RouteCache
 from gateway.settings.fields import (
     Address,
     Duration,
@@ -41,6 +42,7 @@ __all__ = [
     "Affinity",
     "Backend",
     "BackendTls",
+    "Cache",
     "Concurrency",
     "Health",
     "Hedging",
@@ -54,6 +56,7 @@ __all__ = [
     "Retries",
     "Rewrite",
     "Route",
+    "RouteCache",
     "RouteTimeouts",
     "Section",
     "Settings",
@@ -152,6 +155,8 @@ class Settings(Section):
     """What clients may ask of the gateway."""
     shutdown: Shutdown = Shutdown()
     """How it ends."""
+    cache: Cache | None = None
+    """The response cache."""
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of your own proxies, such as `[10.0.0.0/8]`: what they say in `X-Forwarded-For`, `-Proto` and
     `-Host` is believed. From anyone else these fields are dropped."""

@@ -43,6 +43,8 @@ class Line(msgspec.Struct, gc=False):
     duration_ms: float
     first_byte_ms: float | None  # from sending to the backend until its first body byte
     overhead_ms: float
+    cache: str | msgspec.UnsetType = msgspec.UNSET  # hit, miss, stale, coalesced, bypass
+    cache_detail: str | msgspec.UnsetType = msgspec.UNSET
     traceparent: str | msgspec.UnsetType = msgspec.UNSET
     queued_ms: float | msgspec.UnsetType = msgspec.UNSET  # waited for a backend below its limit
     decision: list[dict[str, object]] | msgspec.UnsetType = msgspec.UNSET  # of about one request a second
@@ -138,6 +140,8 @@ class AccessLog:
             _ms(exchange.ended - exchange.started),
             _ms(first_byte - exchange.sent) if first_byte else None,
             _ms(exchange.overhead_s),
+            exchange.cache or msgspec.UNSET,
+            exchange.cache_detail or msgspec.UNSET,
             tame(traceparent) if traceparent else msgspec.UNSET,
             _ms(exchange.queued_s) if exchange.queued_s else msgspec.UNSET,
             self._decision(exchange) if exchange.decision is not None else msgspec.UNSET,

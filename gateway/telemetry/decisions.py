@@ -34,7 +34,7 @@ class Decisions:
 
     def add(self, exchange: Exchange) -> None:
         """Keep a finished request, if its decision was recorded."""
-        if exchange.decision:
+        if exchange.decision or exchange.cache:
             self._ring.append(exchange)
 
     def latest(self, limit: int) -> list[dict[str, object]]:
@@ -53,6 +53,7 @@ def _as_dict(exchange: Exchange, offset: float) -> dict[str, object]:
         "queued_s": round(exchange.queued_s, 6),
         "status": exchange.status,
         "error": exchange.error,
+        "cache": {"result": exchange.cache, "detail": exchange.cache_detail} if exchange.cache else None,
         "duration_s": round(max(0.0, exchange.ended - exchange.started), 6),
         "attempts": [attempt_row(trace) for trace in exchange.decision or ()],
     }

@@ -17,7 +17,7 @@ from gateway.balancing.policy import NO_LIMIT
 from gateway.messages import Outcome
 from gateway.pool.stats import Histogram
 from gateway.telemetry import metrics as declared
-from gateway.telemetry.figures import ScrapedBackend, ScrapedPool
+from gateway.telemetry.figures import ScrapedBackend, ScrapedCache, ScrapedPool
 from gateway.telemetry.metrics import Metrics, Series
 from gateway.telemetry.render import OPENMETRICS, TEXT, render, wants_openmetrics
 
@@ -38,10 +38,12 @@ class Exposition(Collector):
         metrics: Metrics,
         pools: Callable[[], Iterable[ScrapedPool]],
         now: Callable[[], float] = clock.now,
+        cache: Callable[[], ScrapedCache | None] = lambda: None,
     ) -> None:
         self.metrics = metrics
         self.now = now
         self._pools = pools
+        self._cache = cache
         self.registry = CollectorRegistry()
         self.registry.register(self)
         PlatformCollector(self.registry)
@@ -55,6 +57,11 @@ class Exposition(Collector):
     def pools(self) -> Iterable[ScrapedPool]:
         """The pools as they are now."""
         return self._pools()
+
+    @property
+    def cache(self) -> ScrapedCache | None:
+        """The cache, where a route has one."""
+        return self._cache()
 
     def backends(self) -> Iterator[tuple[ScrapedPool, ScrapedBackend]]:
         """Every backend with its pool."""
@@ -178,6 +185,31 @@ def _outcomes(source: Exposition) -> Values:
             yield (pool.name, backend.name, label), backend.outcomes[outcome]
 
 
+def _cached(source: Exposition) -> Values:
+    for route in source.metrics.routes.values():
+        for result, count in route.cache.items():
+            yield (route.name, result), count
+
+
+def _saved(source: Exposition, read: Callable[[declared.RouteStats], float]) -> Values:
+    return [((route.name,), read(route)) for route in source.metrics.routes.values() if route.cache]
+
+
+def _of_cache(read: Callable[[ScrapedCache], float]) -> Callable[[Exposition], Values]:
+    return lambda source: [] if source.cache is None else [((), read(source.cache))]
+
+
+def _cache_by_key(read: Callable[[ScrapedCache], Mapping[str, int]]) -> Callable[[Exposition], Values]:
+    return lambda source: (
+        [] if source.cache is None else [((key,), count) for key, count in read(source.cache).items()]
+    )
+
+
+def _of_shared(cache: ScrapedCache) -> dict[str, int]:
+    shared = cache.shared
+    return {} if shared is None else {"hit": shared.figures.hits, "miss": shared.figures.misses}
+
+
 def _build(source: Exposition) -> Values:
     yield (source.metrics.version, platform.python_version()), 1
 
@@ -233,6 +265,22 @@ VALUES: dict[str, Callable[[Exposition], Values]] = {
     "gateway_shed_total": _pool_by_key(lambda pool: pool.shed),
     "gateway_panic": _of_pool(lambda pool: int(pool.panic)),
     "gateway_panics_total": _of_pool(lambda pool: pool.panics),
+    "gateway_cache_requests_total": _cached,
+    "gateway_cache_bypass_total": lambda source: [
+        ((reason,), count) for reason, count in source.metrics.bypasses.items()
+    ],
+    "gateway_cache_entries": _of_cache(lambda cache: cache.memory.figures.entries),
+    "gateway_cache_bytes": _of_cache(lambda cache: cache.memory.figures.bytes),
+    "gateway_cache_evictions_total": _cache_by_key(lambda cache: cache.memory.figures.evictions),
+    "gateway_cache_saved_seconds_total": lambda source: _saved(source, lambda route: route.saved_s),
+    "gateway_cache_saved_bytes_total": lambda source: _saved(source, lambda route: route.saved_bytes),
+    "gateway_cache_flights": _of_cache(lambda cache: len(cache.flights)),
+    "gateway_cache_flight_bytes": _of_cache(lambda cache: cache.flights.held_bytes),
+    "gateway_cache_refreshes_total": _cache_by_key(lambda cache: cache.refreshes),
+    "gateway_cache_shared_requests_total": _cache_by_key(_of_shared),
+    "gateway_cache_shared_errors_total": _cache_by_key(
+        lambda cache: {} if cache.shared is None else cache.shared.figures.errors
+    ),
     "gateway_build_info": _build,
 }
 

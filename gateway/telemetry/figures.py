@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from gateway.cache.figures import CacheFigures
 from gateway.pool.figures import BackendFigures, PoolFigures
 
 
@@ -30,3 +31,7 @@ class ScrapedPool(PoolFigures, Protocol):
     @property
     def panics(self) -> int: ...
     def candidates(self, now: float) -> object: ...
+
+
+class ScrapedCache(CacheFigures, Protocol):
+    """The cache."""

@@ -165,6 +165,52 @@ SERIES: tuple[Series, ...] = (
         "gateway_panic", "gauge", ("pool",), "1 while too few backends are healthy and health is ignored."
     ),
     Series("gateway_panics_total", "counter", ("pool",), "Times the pool began to ignore health."),
+    Series(
+        "gateway_cache_requests_total",
+        "counter",
+        ("route", "result"),
+        "Requests of routes with a cache, by its part in the answer; the results sum to the requests.",
+    ),
+    Series(
+        "gateway_cache_bypass_total", "counter", ("reason",), "Requests that went past the cache, by reason."
+    ),
+    Series("gateway_cache_entries", "gauge", (), "Answers kept in memory."),
+    Series("gateway_cache_bytes", "gauge", (), "Memory that kept answers take.", "bytes"),
+    Series("gateway_cache_evictions_total", "counter", ("reason",), "Entries that left memory, by reason."),
+    Series(
+        "gateway_cache_saved_seconds_total",
+        "counter",
+        ("route",),
+        "Backend seconds that answers given from the cache had taken when they were made.",
+        "seconds",
+    ),
+    Series(
+        "gateway_cache_saved_bytes_total",
+        "counter",
+        ("route",),
+        "Body bytes of answers for which no backend was asked.",
+        "bytes",
+    ),
+    Series("gateway_cache_flights", "gauge", (), "Answers under way that others may join."),
+    Series("gateway_cache_flight_bytes", "gauge", (), "Memory that answers under way take.", "bytes"),
+    Series(
+        "gateway_cache_refreshes_total",
+        "counter",
+        ("result",),
+        "Answers asked for anew behind a stale one, by what became of them.",
+    ),
+    Series(
+        "gateway_cache_shared_requests_total",
+        "counter",
+        ("result",),
+        "Questions to the store behind memory: hit or miss.",
+    ),
+    Series(
+        "gateway_cache_shared_errors_total",
+        "counter",
+        ("kind",),
+        "What went wrong with the store behind memory; each was a miss, or not stored.",
+    ),
     Series("gateway_connections", "gauge", (), "Open client connections."),
     Series("gateway_held_body_bytes", "gauge", (), "Memory taken by request bodies that are held.", "bytes"),
     Series(
@@ -191,7 +237,10 @@ _NAMES = frozenset(series.name for series in SERIES if not series.labels and ser
 class RouteStats:
     """One route's figures; `in_flight` is counted by whoever carries the request."""
 
-    __slots__ = ("bytes_in", "bytes_out", "duration", "errors", "in_flight", "name", "requests")
+    __slots__ = (
+        "bytes_in", "bytes_out", "cache", "duration", "errors", "in_flight", "name", "requests",
+        "saved_bytes", "saved_s",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -201,6 +250,9 @@ class RouteStats:
         self.errors: dict[str, int] = {}
         self.bytes_in = 0
         self.bytes_out = 0
+        self.cache: dict[str, int] = {}  # by result
+        self.saved_s = 0.0
+        self.saved_bytes = 0
 
     def __repr__(self) -> str:
         return f"<RouteStats {self.name} {sum(self.requests.values())} requests, {self.in_flight} in flight>"
@@ -209,11 +261,12 @@ class RouteStats:
 class Metrics:
     """The figures that no pool owns; `watch` adds those that others count."""
 
-    __slots__ = ("loop_lag", "overhead", "readers", "routes", "version")
+    __slots__ = ("bypasses", "loop_lag", "overhead", "readers", "routes", "version")
 
     def __init__(self, version: str) -> None:
         self.version = version
         self.routes: dict[str, RouteStats] = {}
+        self.bypasses: dict[str, int] = {}  # by reason
         self.overhead = Histogram(OVERHEAD_BUCKETS_S)
         self.loop_lag = Histogram(LAG_BUCKETS_S)
         self.readers: dict[str, Callable[[], float]] = {}
@@ -252,6 +305,11 @@ class Metrics:
         if not exchange.upgraded:  # how long a tunnel stood says nothing about speed
             seconds = exchange.ended - exchange.started
             stats.duration.observe(seconds if seconds > 0.0 else 0.0)
+        if exchange.cache:
+            stats.cache[exchange.cache] = stats.cache.get(exchange.cache, 0) + 1
+            if exchange.cache == "bypass":
+                bypasses = self.bypasses
+                bypasses[exchange.cache_detail] = bypasses.get(exchange.cache_detail, 0) + 1
         overhead_s = exchange.overhead_s
         self.overhead.observe(overhead_s if overhead_s > 0.0 else 0.0)
         if exchange.error is not None:

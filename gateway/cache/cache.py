@@ -1,0 +1,168 @@
+"""What does one gateway keep of answers, and where? Memory in front, perhaps a shared store behind.
+
+Owns the stores, the flights, what heads say of caching, and which version of each model answers now. Lookups
+in memory are plain calls; the shared store is asked by a task of its own, whose end wakes whoever waits.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from itertools import islice
+from typing import Any
+
+from gateway.cache.entry import Entry, Key
+from gateway.cache.flights import Flights
+from gateway.cache.lines import stored_fields
+from gateway.cache.store import LocalStore, Purge, SharedStore
+from gateway.cache.traits import Traits, traits_of
+from gateway.cache.wishes import Wishes, wishes_of
+from gateway.messages import RequestHead, ResponseHead
+
+MAX_HEADS = 1024  # heads whose meaning is remembered
+MAX_WRITES = 256  # entries on their way to the shared store; what comes on top is not written there
+
+Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
+
+
+class Fetch:
+    """A question to the shared store under way; `done` once `entry` says what it had."""
+
+    __slots__ = ("done", "entry")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.entry: Entry | None = None
+
+
+class Meaning:
+    """What one backend's head says about keeping its answers: traits, and the lines to keep."""
+
+    __slots__ = ("fields", "traits")
+
+    def __init__(self, traits: Traits, fields: bytes) -> None:
+        self.traits = traits
+        self.fields = fields
+
+
+class Cache:
+    """Owns all that is kept. `spawn` runs a coroutine in the background."""
+
+    def __init__(self, memory: LocalStore, shared: SharedStore | None, spawn: Spawn, bound: int) -> None:
+        self.memory = memory
+        self.shared = shared
+        self.flights = Flights()
+        self.bound = bound  # bytes that answers under way may take together
+        self.unwritten = 0  # entries that the shared store was too slow for
+        self.refreshing = 0  # answers that are asked for anew behind a stale one
+        self.refreshes: dict[str, int] = {"stored": 0, "refused": 0, "failed": 0}
+        self._spawn = spawn
+        self._writes = 0
+        self._wishes: dict[RequestHead, Wishes] = {}
+        self._meanings: dict[ResponseHead, Meaning] = {}
+        self._versions: dict[str, dict[str, str]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Cache {self.memory!r} in front of {self.shared!r}, {self.flights!r}>"
+
+    def wishes(self, head: RequestHead) -> Wishes:
+        """What a request's head asks of the cache."""
+        known = self._wishes.get(head)
+        if known is None:
+            known = wishes_of(head)
+            if len(self._wishes) >= MAX_HEADS:
+                for old in list(islice(self._wishes, MAX_HEADS // 2)):
+                    del self._wishes[old]
+            self._wishes[head] = known
+        return known
+
+    def meaning(self, head: ResponseHead, date_line: bytes, now: float) -> Meaning:
+        """What an answer's head says; remembered, where the head brings its own date."""
+        known = self._meanings.get(head)
+        if known is None:
+            traits = traits_of(head, now)
+            known = Meaning(traits, stored_fields(head, traits, date_line))
+            if head.has_date:
+                if len(self._meanings) >= MAX_HEADS:
+                    for old in list(islice(self._meanings, MAX_HEADS // 2)):
+                        del self._meanings[old]
+                self._meanings[head] = known
+        return known
+
+    # Which version of a model answers.
+
+    def noted(self, pool: str, backend: str, version: str) -> None:
+        """A backend has said which version of its model it is."""
+        self._versions.setdefault(pool, {})[backend] = version
+
+    def forgotten(self, pool: str, present: Mapping[str, object]) -> None:
+        """Only these backends of a pool are there still."""
+        versions = self._versions.get(pool)
+        for name in [] if versions is None else [name for name in versions if name not in present]:
+            del self._versions[pool][name]
+
+    def current(self, entry: Entry) -> bool:
+        """Whether a version that still answers gave it."""
+        if not entry.fingerprint:
+            return True
+        versions = self._versions.get(entry.pool)
+        return versions is None or entry.fingerprint in versions.values()
+
+    # Entries.
+
+    def get(self, digest: bytes, now: float) -> Entry | None:
+        """What memory has; an entry of a version that answers no more goes."""
+        entry = self.memory.get(digest, now)
+        if entry is not None and entry.fingerprint and not self.current(entry):
+            self.memory.delete(digest, "model")
+            return None
+        return entry
+
+    def put(self, key: Key, entry: Entry, now: float) -> None:
+        """Keep an answer, in every store."""
+        self.memory.put(key.digest, entry, now)
+        if self.shared is None:
+            return
+        if self._writes >= MAX_WRITES:
+            self.unwritten += 1
+            return
+        self._writes += 1
+        self._spawn("cache write", self._write(self.shared, key, entry, now))
+
+    async def _write(self, shared: SharedStore, key: Key, entry: Entry, now: float) -> None:
+        try:
+            await shared.put(key, entry, now)
+        finally:
+            self._writes -= 1
+
+    def fetch(self, key: Key, wake: Callable[[], None]) -> Fetch:
+        """Ask the shared store; `wake` is called at its answer."""
+        fetch = Fetch()
+        if self.shared is None:
+            fetch.done = True
+        else:
+            self._spawn("cache read", self._fetch(self.shared, key, fetch, wake))
+        return fetch
+
+    async def _fetch(self, shared: SharedStore, key: Key, fetch: Fetch, wake: Callable[[], None]) -> None:
+        try:
+            entry = await shared.get(key)
+            if entry is not None and self.current(entry):
+                fetch.entry = entry
+        finally:
+            fetch.done = True
+            wake()
+
+    def delete(self, key: Key, reason: str) -> None:
+        self.memory.delete(key.digest, reason)
+        if self.shared is not None:
+            self._spawn("cache delete", self.shared.delete(key))
+
+    async def purge(self, what: Purge) -> int:
+        """Let all that matches go, in every store; how many were in memory, or shared if that is more."""
+        gone = self.memory.purge(what)
+        if self.shared is not None:
+            gone = max(gone, await self.shared.purge(what))
+        return gone
+
+    @property
+    def remembered(self) -> int:
+        """Heads whose meaning is remembered."""
+        return len(self._wishes) + len(self._meanings)

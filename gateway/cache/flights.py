@@ -1,0 +1,298 @@
+"""Who else waits for an answer that has been asked for already? Identical requests under way, joined.
+
+Owns the flights. One request leads: its answer is collected as it arrives, and goes on, piece by piece, to
+every client that has joined. Nobody holds up another: a client that takes nothing is left behind, and the
+backend is paused only while all of them are. What a flight holds is bounded; who has fallen further behind
+than that is cut off, which a client sees as a cut.
+"""
+
+import enum
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.cache.entry import Entry
+from gateway.cache.rules import HOLD_S
+
+MAX_HELD = 8192  # keys that are remembered as not cacheable
+
+
+class Ending(enum.IntEnum):
+    """How a flight ended, for those who had joined it."""
+
+    UNDER_WAY = 0
+    WHOLE = 1  # the answer was given to all, or is there to be given (`Flight.entry`)
+    CUT = 2  # it broke off after some of it had been given
+    REFUSED = 3  # it is for nobody else: each goes on alone
+    FAILED = 4  # there was none: one goes on, the others join that one
+
+
+class Taker(Protocol):
+    """A client that takes pieces of an answer."""
+
+    writable: bool
+    lost: bool
+
+    def relay(self, data: bytes) -> None: ...
+    def cut_reply(self) -> None: ...
+
+
+class Upstream(Protocol):
+    """Where the pieces come from."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class Tap:
+    """One client's place in a flight's answer; `position` counts pieces from the first."""
+
+    __slots__ = ("_flight", "position", "taker")
+
+    def __init__(self, flight: "Flight", taker: Taker) -> None:
+        self._flight = flight
+        self.taker = taker
+        self.position = 0
+
+    def __repr__(self) -> str:
+        return f"<Tap at {self.position} of {self._flight!r}>"
+
+    # As the source of its client's reply, it hears when that is full.
+
+    def pause(self) -> None:
+        self._flight.balance()
+
+    def resume(self) -> None:
+        self.pump()
+        self._flight.balance()
+
+    def pump(self) -> None:
+        """Give the client what it has not got yet, as far as it takes it."""
+        flight, taker = self._flight, self.taker
+        while taker.writable and self.position < flight.arrived:
+            piece = flight.pieces[self.position - flight.dropped]
+            self.position += 1
+            taker.relay(piece)
+
+    def rest(self) -> None:
+        """Give it all that is left, now that no more will come."""
+        flight, taker = self._flight, self.taker
+        while self.position < flight.arrived:
+            piece = flight.pieces[self.position - flight.dropped]
+            self.position += 1
+            taker.relay(piece)
+
+
+class Flight:
+    """One answer under way. `followers`: the wake-ups of those who have joined, in order.
+
+    From `begun` on its head is known: `status`, `fields` (lines for anybody) and `length`. `variant` is the
+    key among those that its Vary tells apart, or its own. At most `bound` bytes of pieces are held.
+    """
+
+    __slots__ = (
+        "_bound", "_counted", "_flights", "_lead", "_paused", "_upstream", "arrived", "begun", "dropped",
+        "ending", "entry", "fields", "followers", "length", "pieces", "size", "status", "taps", "took_s",
+        "untapped", "variant", "vary", "whole",
+    )  # fmt: skip
+
+    def __init__(self, variant: bytes, flights: "Flights", bound: int, lead: Callable[[bool], None]) -> None:
+        self.variant = variant
+        self._flights = flights
+        self._bound = bound
+        self._lead = lead
+        self._upstream: Upstream | None = None
+        self._paused = False
+        self.begun = False
+        self.status = 0
+        self.fields = b""
+        self.length: int | None = None
+        self.vary: tuple[bytes, ...] = ()
+        self.pieces: list[bytes] = []
+        self.arrived = 0  # pieces
+        self.dropped = 0  # pieces no longer held, from the first
+        self.size = 0  # bytes held
+        self._counted = True  # they are among those of all flights
+        self.whole = True  # nothing has been dropped: it can be joined, and stored
+        self.taps: list[Tap] = []
+        self.followers: dict[Callable[[], None], None] = {}  # in the order in which they joined
+        self.untapped = 0  # followers that have not begun to take it
+        self.ending = Ending.UNDER_WAY
+        self.entry: Entry | None = None
+        self.took_s = 0.0  # backend seconds, once it is whole
+
+    def __repr__(self) -> str:
+        return f"<Flight {self.variant.hex()[:8]} {self.size} bytes, {len(self.followers)} followers>"
+
+    @property
+    def joinable(self) -> bool:
+        return self.whole and self.ending is Ending.UNDER_WAY
+
+    def join(self, wake: Callable[[], None]) -> None:
+        """Somebody waits: the leader goes on even without its own client."""
+        self.followers[wake] = None
+        self.untapped += 1
+        self._lead(True)
+        self.balance()
+
+    def leave(self, wake: Callable[[], None], tap: Tap | None) -> None:
+        """Somebody waits no more; with the last one the leader answers for its own client alone."""
+        del self.followers[wake]
+        if tap is None:
+            self.untapped -= 1
+        elif tap in self.taps:
+            self.taps.remove(tap)
+        self.balance()
+        if not self.followers:
+            self._lead(False)
+
+    def tap(self, taker: Taker, follows: bool) -> Tap:
+        """From now on `taker` is given the answer, what has arrived first; `follows`: it had joined."""
+        tap = Tap(self, taker)
+        self.taps.append(tap)
+        if follows:
+            self.untapped -= 1
+            tap.pump()
+        return tap
+
+    def begin(
+        self, status: int, fields: bytes, length: int | None, variant: bytes, vary: tuple[bytes, ...]
+    ) -> None:
+        """The head is here, and the answer is for others too."""
+        self.begun = True
+        self.status, self.fields, self.length = status, fields, length
+        self.variant, self.vary = variant, vary
+        self._tell()
+
+    def finish(
+        self, status: int, fields: bytes, body: bytes, variant: bytes, vary: tuple[bytes, ...]
+    ) -> None:
+        """All of it is here at once."""
+        self.begun = True
+        self.status, self.fields, self.length = status, fields, len(body)
+        self.variant, self.vary = variant, vary
+        self.pieces = [body] if body else []
+        self.arrived = len(self.pieces)
+        self.end(Ending.WHOLE)
+
+    def feed(self, upstream: Upstream) -> None:
+        """Where the pieces come from, to be paused."""
+        self._upstream = upstream
+
+    def add(self, piece: bytes) -> None:
+        """One more piece has arrived."""
+        self.pieces.append(piece)
+        self.arrived += 1
+        self.size += len(piece)
+        self._flights.held_bytes += len(piece)
+        for tap in list(self.taps) if len(self.taps) > 1 else self.taps:
+            if not tap.taker.lost:
+                tap.pump()
+        if self.size > self._bound:
+            self._drop()
+        self.balance()
+
+    def _drop(self) -> None:
+        """Hold no more than the bound, and only what somebody has not got yet."""
+        self.whole = False
+        taps = [tap for tap in self.taps if not tap.taker.lost]
+        needed = min((tap.position for tap in taps), default=self.arrived)
+        while self.dropped < self.arrived and (self.dropped < needed or self.size > self._bound):
+            size = len(self.pieces.pop(0))
+            self.size -= size
+            self._flights.held_bytes -= size
+            self.dropped += 1
+        for tap in taps:
+            if tap.position < self.dropped:
+                self.taps.remove(tap)
+                tap.taker.cut_reply()
+
+    def balance(self) -> None:
+        """Pause the backend while nobody can take more, and no longer."""
+        upstream = self._upstream
+        if upstream is None:
+            return
+        waits = not self.untapped and len(self.taps) > 0
+        for tap in self.taps:
+            if tap.taker.writable or tap.taker.lost:
+                waits = False
+        if waits is not self._paused:
+            self._paused = waits
+            if waits:
+                upstream.pause()
+            else:
+                upstream.resume()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the backend is paused, because nobody takes anything."""
+        return self._paused
+
+    def end(self, ending: Ending) -> None:
+        """No more will come; every follower is told, in the order in which they joined."""
+        if self.ending is not Ending.UNDER_WAY:
+            return
+        self.ending = ending
+        self._upstream = None
+        if self._counted:
+            self._flights.held_bytes -= self.size
+            self._counted = False
+        if ending is Ending.WHOLE:
+            for tap in list(self.taps):
+                if not tap.taker.lost:
+                    tap.rest()
+        self._tell()
+
+    def _tell(self) -> None:
+        for wake in list(self.followers):
+            wake()
+
+
+class Flights:
+    """Owns the flights by key, and which keys were found not cacheable."""
+
+    __slots__ = ("_flights", "_held", "held_bytes", "joined")
+
+    def __init__(self) -> None:
+        self._flights: dict[bytes, Flight] = {}
+        self._held: dict[bytes, float] = {}
+        self.held_bytes = 0  # of answers under way
+        self.joined = 0  # requests that have joined one, ever
+
+    def __repr__(self) -> str:
+        return f"<Flights {len(self._flights)}, {len(self._held)} keys held>"
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def find(self, digest: bytes) -> Flight | None:
+        """The flight under this key that can be joined."""
+        flight = self._flights.get(digest)
+        return flight if flight is not None and flight.joinable else None
+
+    def add(self, digest: bytes, flight: Flight) -> None:
+        self._flights[digest] = flight
+
+    def remove(self, digest: bytes, flight: Flight) -> None:
+        """Its key is free again; if another has taken it, that one stays."""
+        if self._flights.get(digest) is flight:
+            del self._flights[digest]
+
+    def hold(self, digest: bytes, now: float) -> None:
+        """Remember for `HOLD_S` that nothing under this key is to be kept: nobody waits for another."""
+        if len(self._held) >= MAX_HELD:
+            for old in list(self._held)[: MAX_HELD // 2]:
+                del self._held[old]
+        self._held[digest] = now + HOLD_S
+
+    def holds(self, digest: bytes, now: float) -> bool:
+        until = self._held.get(digest)
+        if until is None:
+            return False
+        if now < until:
+            return True
+        del self._held[digest]
+        return False
+
+    def release(self, digest: bytes) -> None:
+        """An answer under this key was kept after all."""
+        self._held.pop(digest, None)
