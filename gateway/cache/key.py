@@ -55,7 +55,7 @@ class KeyMaker:
         self.scope = scope
         self._ignored = prefixed([name.encode("utf-8", "surrogatepass") for name in sorted(ignore)])
         self._salt = salt
-        self._bodies = bodies
+        self._bodies = max(1, bodies)
         self._canonicaliser = Canonicaliser(ignore)
         self._contexts: dict[tuple[RequestHead, str, str], _Context] = {}
         self._known: dict[bytes, Keyed] = {}
@@ -94,6 +94,9 @@ class KeyMaker:
 
     def parts(self, head: RequestHead, pool: str, identity: str) -> list[tuple[str, bytes]]:
         """What the context is made of, by name. The scope's is an HMAC, yet none of it belongs in a log."""
+        return self._parts(head, pool, identity, _media(head))
+
+    def _parts(self, head: RequestHead, pool: str, identity: str, media: Media) -> list[tuple[str, bytes]]:
         types = head.values(b"content-type")
         claimed = b"" if head.claims is None else head.claims.get(b"x-forwarded-host", b"")
         return [
@@ -105,7 +108,7 @@ class KeyMaker:
             ("host", head.host.lower()),
             ("forwarded_host", claimed),
             ("target", head.target),  # path and query, as they are forwarded
-            ("content_type", _media(head).text),
+            ("content_type", media.text),
             ("content_types", prefixed(types) if len(types) > 1 else b""),
             ("content_encoding", prefixed(head.values(b"content-encoding"))),
             ("ignored", self._ignored),
@@ -113,8 +116,9 @@ class KeyMaker:
         ]
 
     def _learn(self, head: RequestHead, pool: str, identity: str) -> _Context:
-        told = [part for _, part in self.parts(head, pool, identity)]
-        context = _Context(sha256(VERSION + prefixed(told)).digest(), _media(head))
+        media = _media(head)
+        told = [part for _, part in self._parts(head, pool, identity, media)]
+        context = _Context(sha256(VERSION + prefixed(told)).digest(), media)
         if len(head.fields) <= MAX_HEAD:
             if len(self._contexts) >= MAX_HEADS:
                 for old in list(islice(self._contexts, MAX_HEADS // 2)):

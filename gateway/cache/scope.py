@@ -46,17 +46,21 @@ class ScopeRule:
         """
         if self.kind == "shared":
             return b"shared"
-        told: list[bytes] = [self.kind.encode()]
-        anonymous = True
-        for name in self.names:
-            values = head.values(name)
-            told.append(name)
-            told.append(len(values).to_bytes(4, "big"))
-            told += values
-            if values:
-                anonymous = False
-        if anonymous:
+        parts = head.parts
+        seen: dict[bytes, list[bytes]] = {}
+        for at in range(0, len(parts), 4):  # once for all names: a client may send no two heads alike
+            name = parts[at].lower()
+            if name in self.names:
+                seen.setdefault(name, []).append(parts[at + 2])
+        if not seen:
             return b"nobody " + self.kind.encode() + b" " + b",".join(self.names)
+        told: list[bytes] = [self.kind.encode()]
+        for name in self.names:
+            values = seen.get(name)
+            told.append(name)
+            told.append((0 if values is None else len(values)).to_bytes(4, "big"))
+            if values is not None:
+                told += values
         return b"hmac " + hmac.digest(salt, prefixed(told), "sha256")
 
 

@@ -66,6 +66,14 @@ def test_long_texts_are_cut_around_the_difference() -> None:
     assert found.b == '…"' + "x" * 20 + 'Z"'
 
 
+def test_long_bodies_that_are_bytes_are_cut_likewise() -> None:
+    """The byte that differs is in what is shown."""
+    found = told(b"x" * 500 + b"X" + b"y" * 500, b"x" * 500 + b"Z", b"audio/wav").difference
+    assert found is not None
+    assert found.where == "byte 500"
+    assert (found.a, found.b) == ("…" + "x" * 20 + "X" + "y" * 39 + "…", "…" + "x" * 20 + "Z")
+
+
 def test_names_as_long_as_a_book_are_cut() -> None:
     """A path fits on a line."""
     found = told(b'{"%b":1}' % (b"n" * 5000), b"{}").difference
