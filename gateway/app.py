@@ -37,6 +37,7 @@ from gateway.machine import cannot_listen, raise_file_limit, request_ids
 from gateway.pool.backend import Backend, State
 from gateway.pool.pool import Pool
 from gateway.proxy import Proxy
+from gateway.route_cache import RouteCache
 from gateway.settings.load import config_hash
 from gateway.settings.schema import Settings, split_address
 from gateway.tasks import Tasks
@@ -86,6 +87,7 @@ class App:
         self._admin: admin.AdminServer | None = None
         self._checker = HealthChecker(self.tasks, self._probed, self._rng)
         self.cache = build_cache(settings, self.tasks.spawn, self._rng)
+        self.cached_routes: dict[str, RouteCache] = {}
         self._pools = {
             name: build_pool(name, pool, self._rng, _log_change) for name, pool in settings.pools.items()
         }
@@ -127,10 +129,10 @@ class App:
         settings = self.settings
         telemetry = Telemetry(self.metrics, self.access_log, self.decisions)
         routes = build_routes(settings)
-        caches = build_route_caches(routes, settings, self.cache, self.metrics.route)
+        self.cached_routes = build_route_caches(routes, settings, self.cache, self.metrics.route)
         proxy = Proxy(
             routes,
-            build_paths(routes, self._pools, settings, telemetry, self._rng, caches),
+            build_paths(routes, self._pools, settings, telemetry, self._rng, self.cached_routes),
             telemetry,
             settings.limits,
             trusted=trust(tuple(str(network) for network in settings.trusted_proxies)),

@@ -23,6 +23,7 @@ class Count(Protocol):
 
     saved_s: float
     saved_bytes: int
+    cache: dict[str, int]  # requests by result
 
 
 class RouteCache:
@@ -44,6 +45,11 @@ class RouteCache:
         self.off = False  # by the auditor
         self.asks_models = False  # the version is what backends say at /v1/models
         self.wants: Callable[[float], bool] | None = None  # whether a hit is to be among the decisions
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """Members of JSON bodies that make no difference."""
+        return self.keys.ignored
 
     def __repr__(self) -> str:
         return f"<RouteCache {self.keys.route} {self.rule}>"

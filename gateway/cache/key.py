@@ -53,6 +53,7 @@ class KeyMaker:
     ) -> None:
         self.route = route
         self.scope = scope
+        self.ignored = ignore
         self._ignored = prefixed([name.encode("utf-8", "surrogatepass") for name in sorted(ignore)])
         self._salt = salt
         self._bodies = max(1, bodies)

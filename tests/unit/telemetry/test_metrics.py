@@ -17,8 +17,9 @@ from gateway.pool.pool import Pool
 from gateway.pool.stats import LATENCY_BOUNDS_S
 from gateway.telemetry import exposition
 from gateway.telemetry.exposition import HISTOGRAMS, VALUES, Exposition
-from gateway.telemetry.metrics import LATENCY_BUCKETS_S, NO_ROUTE, SERIES, Metrics
+from gateway.telemetry.metrics import NO_ROUTE, Metrics
 from gateway.telemetry.render import render, wants_openmetrics
+from gateway.telemetry.series import LATENCY_BUCKETS_S, SERIES
 from tests.unit.pool.asking import take
 
 HOSTILE = 'a"b\\c\nd}'
