@@ -15,9 +15,10 @@ from gateway.messages import Exchange, Outcome
 from gateway.pool.backend import STATES, BackendSpec
 from gateway.pool.pool import Pool
 from gateway.pool.stats import LATENCY_BOUNDS_S
-from gateway.telemetry import exposition
-from gateway.telemetry.exposition import HISTOGRAMS, VALUES, Exposition
+from gateway.telemetry import readings
+from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.metrics import NO_ROUTE, Metrics
+from gateway.telemetry.readings import HISTOGRAMS, VALUES
 from gateway.telemetry.render import render, wants_openmetrics
 from gateway.telemetry.series import LATENCY_BUCKETS_S, SERIES
 from tests.unit.pool.asking import take
@@ -92,7 +93,7 @@ def test_declarations_follow_the_naming_rules():
         assert series.help.endswith(".") or ";" in series.help
     assert set(LATENCY_BUCKETS_S) <= set(LATENCY_BOUNDS_S)
     assert LATENCY_BUCKETS_S[-1] == LATENCY_BOUNDS_S[-1]
-    assert exposition.STATES == STATES
+    assert readings.STATES == STATES
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
