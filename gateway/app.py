@@ -25,7 +25,8 @@ from gateway.assembly import (
     tls_contexts,
     trust,
 )
-from gateway.cache_assembly import build_cache, build_route_caches
+from gateway.cache_assembly import build_cache, build_route_caches, snapshot_path
+from gateway.cache_life import CacheLife
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
 from gateway.health.state import Result
@@ -87,6 +88,7 @@ class App:
         self._admin: admin.AdminServer | None = None
         self._checker = HealthChecker(self.tasks, self._probed, self._rng)
         self.cache = build_cache(settings, self.tasks.spawn, self._rng)
+        self._cache_life = CacheLife(self.cache, snapshot_path(settings)) if self.cache else None
         self.cached_routes: dict[str, RouteCache] = {}
         self._pools = {
             name: build_pool(name, pool, self._rng, _log_change) for name, pool in settings.pools.items()
@@ -146,6 +148,8 @@ class App:
         self.metrics.watch("gateway_access_log_dropped_total", lambda: self.access_log.dropped)
         targets = self._connect_backends()  # before the first client can come
         try:
+            if self._cache_life is not None:
+                await self._cache_life.begin(self.tasks.start)
             await self._listen(listener)
             await self._start_admin()
             await self._checker.start(targets)
@@ -248,6 +252,8 @@ class App:
         if self._admin is not None:
             await self._admin.close()
         await asyncio.sleep(0)  # connections that were aborted report their end
+        if self._cache_life is not None:
+            await self._cache_life.end()
         await self.tasks.close()
         await self.access_log.close()
 
