@@ -34,6 +34,7 @@ class LeastLatency:
 
     #: Asked about full backends too: it may find that waiting for one of them is quicker.
     patient = True
+    by_slowness = True
 
     def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView:
         looked_at = sampled(candidates, context.rng)

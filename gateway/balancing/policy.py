@@ -63,10 +63,13 @@ class Policy(Protocol):
     `candidates` is never empty, all eligible, in order by name. A policy may not read a clock, log, await,
     keep a candidate between calls, or return something outside `candidates`. One that is `patient` is asked
     about full backends too while few wait, and says by its pick whether waiting for one of those is better.
+    One that goes `by_slowness`, as `expected_s` has it, gives little to who is cold whatever his weight.
     """
 
     @property
     def patient(self) -> bool: ...
+    @property
+    def by_slowness(self) -> bool: ...
 
     def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView: ...
 

@@ -64,7 +64,7 @@ class Pool(Roster):
         on_change: OnChange | None = None,
     ) -> None:
         rules = rules or PoolRules()
-        super().__init__(name, rules, on_change)
+        super().__init__(name, rules, on_change, policy.by_slowness)
         self.policy_name = policy_name
         self.policy = policy
         self.rng = rng

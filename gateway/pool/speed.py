@@ -30,6 +30,7 @@ MEMORY_S = 10.0
 STANDS_OUT = 4.0
 #: Who is further off than this many times the median stands for himself, and says nothing of the others.
 FAR = 2.2
+_FAULT_S = 0.5  # of failures that still count; one counts for five when it happens
 _DIFFER = 0.01  # of the variance between backends, at each comparison: some ten seconds are remembered
 _LEAST_GAP_S = 0.05  # gaps between pieces are read off over at least so long
 
@@ -171,6 +172,10 @@ class Speed:
         self._work_s += spent / max(self._standing(0.0), 1e-3)  # so that the ratio stays what it is
         self._fault_s += penalty_s
         self._settle()
+
+    def failing(self, now: float) -> bool:
+        """Do failures still count against it? One does for some two time constants."""
+        return self._fault_s * _decay(max(0.0, now - self._at) / self.model.tau_s) > _FAULT_S
 
     def forgive(self) -> None:
         """It has come back: its failures were those of before."""

@@ -323,6 +323,15 @@ def test_a_slow_backend_gets_little_but_not_nothing(policy: str) -> None:
 
 
 @every_policy
+def test_who_goes_by_slowness_leaves_the_slow_ones_alone(make: Make) -> None:
+    """Whatever the weight: a pool trusts those policies with backends that may be cold."""
+    policy = make(OPTIONS)
+    if policy.by_slowness:
+        cold = [View("a", expected=1.0, weight=0.3), View("b", expected=1.0), View("c", expected=0.2)]
+        assert {policy.pick(cold, context(seed)).name for seed in range(20)} == {"c"}
+
+
+@every_policy
 def test_a_backend_that_went_and_came_back_has_its_part_again(make: Make) -> None:
     """Gone from 30 s to 50 s it gets nothing; then between half and twice its part."""
 
