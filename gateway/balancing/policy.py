@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.balancing.context import PickContext as PickContext
 
@@ -79,6 +79,15 @@ class Policy(Protocol):
         At least `score`, `latency_s`, `in_flight` and `weight`. Asking changes nothing: no state is written
         and the context's dice are not thrown.
         """
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A policy that keeps a table of prompts."""
+
+    @property
+    def size(self) -> int:
+        """Entries of the table."""
 
 
 def row(score: float, backend: BackendView, latency_s: float | None) -> Row:

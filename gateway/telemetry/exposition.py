@@ -156,6 +156,13 @@ def _waiting(source: Exposition) -> Values:
             yield (pool.name, name), pool.queue.waiting(priority)
 
 
+def _prefixes(source: Exposition) -> Values:
+    for pool in source.pools:
+        entries = pool.prefix_entries
+        if entries is not None:
+            yield (pool.name,), entries
+
+
 def _states(source: Exposition) -> Values:
     for pool, backend in source.backends():
         for state in STATES:
@@ -233,6 +240,7 @@ VALUES: dict[str, Callable[[Exposition], Values]] = {
     "gateway_shed_total": _pool_by_key(lambda pool: pool.shed),
     "gateway_panic": _of_pool(lambda pool: int(pool.panic)),
     "gateway_panics_total": _of_pool(lambda pool: pool.panics),
+    "gateway_prefix_table_entries": _prefixes,
     "gateway_build_info": _build,
 }
 

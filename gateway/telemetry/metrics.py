@@ -165,6 +165,12 @@ SERIES: tuple[Series, ...] = (
         "gateway_panic", "gauge", ("pool",), "1 while too few backends are healthy and health is ignored."
     ),
     Series("gateway_panics_total", "counter", ("pool",), "Times the pool began to ignore health."),
+    Series(
+        "gateway_prefix_table_entries",
+        "gauge",
+        ("pool",),
+        "Beginnings of prompts remembered, with who has seen them; only of pools with prefix_aware.",
+    ),
     Series("gateway_connections", "gauge", (), "Open client connections."),
     Series("gateway_held_body_bytes", "gauge", (), "Memory taken by request bodies that are held.", "bytes"),
     Series(
