@@ -1,13 +1,12 @@
-"""What does a policy see, and what must it answer? The protocol every file in this folder implements."""
+"""What is a policy asked, and what must it answer? The protocol every file in this folder implements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from gateway.balancing.context import PickContext as PickContext
-
-#: The `limit` of a backend about whose capacity nothing is known.
-NO_LIMIT = 1 << 30
+from gateway.balancing.view import NO_LIMIT as NO_LIMIT
+from gateway.balancing.view import BackendView as BackendView
 
 #: A candidate's score and the terms it is made of, for people who ask why.
 Row = dict[str, float | None]
@@ -19,42 +18,6 @@ class PolicyOptions:
 
     balance: float = 1.25
     max_penalty_s: float = 2.0
-
-
-class BackendView(Protocol):
-    """The read-only face of a backend that policies see. Reading any of it writes nothing."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def weight(self) -> float:
-        """Effective weight (> 0): the configured one, lowered by slow start or while degraded."""
-
-    @property
-    def base_weight(self) -> float:
-        """The configured weight (> 0)."""
-
-    @property
-    def in_flight(self) -> int:
-        """Attempts under way from this gateway."""
-
-    @property
-    def waiting(self) -> int:
-        """Those of them without a first body byte yet."""
-
-    @property
-    def limit(self) -> int:
-        """Most attempts under way it takes, configured or found; NO_LIMIT when nothing is known."""
-
-    def latency_s(self, now: float) -> float | None:
-        """Estimated seconds to the first body byte; None when never measured."""
-
-    def expected_s(self, now: float, context: PickContext) -> float:
-        """Seconds until a request like the context's, sent now, would be answered, weight left out.
-
-        Slowness of the backend x predicted work, what is under way there included: see pool/speed.py.
-        Comparable between backends of one pool, always > 0, also for one that was never measured.
-        """
 
 
 class Policy(Protocol):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.admission.limit import AutoLimit
 from gateway.balancing.context import PickContext
-from gateway.balancing.policy import NO_LIMIT
+from gateway.balancing.view import NO_LIMIT, BackendView
 from gateway.health.degraded import DegradedRule, DegradedState
 from gateway.health.outlier import REASONS, OutlierRule, OutlierState
 from gateway.health.slow_start import SlowStart
@@ -99,7 +99,7 @@ class Metered(Protocol):
         """Pieces of streamed answers relayed to clients so far."""
 
 
-class Backend:
+class Backend(BackendView):
     """One backend of a pool: where it is, how it fares, what it has done.
 
     Owned by its pool, which alone changes `state`, `why` and `since`; a lease changes the counts.
@@ -110,7 +110,6 @@ class Backend:
     __slots__ = (
         "answered_at",
         "authority",
-        "base_weight",
         "connections",
         "cool_until",
         "degraded",
@@ -121,13 +120,10 @@ class Backend:
         "health",
         "health_checks",
         "host",
-        "in_flight",
         "labels",
         "latency",
-        "limit",
         "limiter",
         "max_in_flight",
-        "name",
         "outcomes",
         "outlier",
         "pool",
@@ -143,7 +139,6 @@ class Backend:
         "state",
         "typical",
         "url",
-        "weight",
         "why",
     )
 

@@ -221,7 +221,7 @@ def test_weights_are_honoured_in_a_large_pool(name: str) -> None:
     """Every fourth of 200 has three times the weight of the others: half of the work, within three points."""
     candidates = fleet(200)
     for view in candidates[::4]:
-        view.weight = 3.0
+        view.weight = view.base_weight = 3.0
     counts = tally(POLICIES[name](OPTIONS), candidates, 20_000, hold=4000)
     heavy = sum(counts[view.name] for view in candidates[::4])
     assert abs(heavy / 20_000 - 0.5) < 0.03, heavy
