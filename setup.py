@@ -27,6 +27,7 @@ COMPILED = (
     "gateway/balancing/context.py",
     "gateway/balancing/least_latency.py",
     "gateway/balancing/sample.py",
+    "gateway/balancing/view.py",
     "gateway/cache/cache.py",
     "gateway/cache/canonical.py",
     "gateway/cache/dates.py",

@@ -69,6 +69,13 @@ def _waiting(source: Source) -> Values:
             yield (pool.name, name), pool.queue.waiting(priority)
 
 
+def _prefixes(source: Source) -> Values:
+    for pool in source.pools:
+        entries = pool.prefix_entries
+        if entries is not None:
+            yield (pool.name,), entries
+
+
 def _states(source: Source) -> Values:
     for pool, backend in source.backends():
         for state in STATES:
@@ -187,6 +194,7 @@ VALUES: dict[str, Callable[[Source], Values]] = {
     "gateway_cache_shared_errors_total": _cache_by_key(
         lambda cache: {} if cache.shared is None else cache.shared.figures.errors
     ),
+    "gateway_prefix_table_entries": _prefixes,
     "gateway_build_info": _build,
 }
 

@@ -152,6 +152,12 @@ SERIES: tuple[Series, ...] = (
     ),
     Series("gateway_panics_total", "counter", ("pool",), "Times the pool began to ignore health."),
     Series(
+        "gateway_prefix_table_entries",
+        "gauge",
+        ("pool",),
+        "Beginnings of prompts remembered, with who has seen them; only of pools with prefix_aware.",
+    ),
+    Series(
         "gateway_cache_requests_total",
         "counter",
         ("route", "result"),
