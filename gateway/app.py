@@ -25,7 +25,7 @@ from gateway.assembly import (
     tls_contexts,
     trust,
 )
-from gateway.cache_assembly import build_cache, build_route_caches, snapshot_path
+from gateway.cache_assembly import CacheError, build_cache, build_route_caches, snapshot_path
 from gateway.cache_life import CacheLife
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
@@ -87,7 +87,10 @@ class App:
         self._listener: Listener | None = None
         self._admin: admin.AdminServer | None = None
         self._checker = HealthChecker(self.tasks, self._probed, self._rng)
-        self.cache = build_cache(settings, self.tasks.spawn, self._rng)
+        try:
+            self.cache = build_cache(settings, self.tasks.spawn, self._rng)
+        except CacheError as error:
+            raise StartError(str(error)) from None
         self._cache_life = CacheLife(self.cache, snapshot_path(settings)) if self.cache else None
         self.cached_routes: dict[str, RouteCache] = {}
         self._pools = {

@@ -106,4 +106,5 @@ def test_the_version_stands_for_these_fields() -> None:
         "last_modified",
         "vary",
         "pieces",
+        "keep_s",
     ]
