@@ -33,7 +33,6 @@ COMPILED = (
     "gateway/cache/dates.py",
     "gateway/cache/directives.py",
     "gateway/cache/endings.py",
-    "gateway/cache/eviction.py",
     "gateway/cache/flights.py",
     "gateway/cache/form.py",
     "gateway/cache/ghost.py",

@@ -1,6 +1,9 @@
 """Who has to go when the store is full? Three policies, each a cache of cachetools whose values are slots.
 
 A cache answers None for a key it does not have, where a plain one raises KeyError.
+
+Not among the compiled modules: a compiled class on top of an interpreted one (cachetools') breaks in the full
+build, at the first look-up of an attribute.
 """
 
 from collections import OrderedDict
