@@ -112,8 +112,9 @@ def request_tail(request: Request, fields: bytes, forwarding: bytes, request_id:
         framing = b"Content-Length: %d\r\n" % request.content_length
     else:
         framing = b"Transfer-Encoding: chunked\r\n"
-    return b"%bX-Request-ID: %b\r\n%b%b%bVia: 1.1 gateway\r\n\r\n" % (
+    return b"%b%bX-Request-ID: %b\r\n%b%b%bVia: 1.1 gateway\r\n\r\n" % (
         fields,
+        request.traceparent_line,
         request_id.encode(),
         forwarding,
         UPGRADE if head.websocket else b"",

@@ -104,8 +104,6 @@ class RequestHead:
     expects_continue: bool = False
     websocket: bool = False
     max_forwards: int | None = None
-    request_id: str = ""
-    traceparent: str = ""
     timeout_s: float | None = None  # X-Gateway-Timeout: all there is to wait
     priority: int | None = None  # X-Gateway-Priority: 0 high, 1 normal, 2 low
     explain: bool = False  # X-Gateway-Explain: the decision is asked for
@@ -121,7 +119,7 @@ class RequestHead:
 
 
 class Request:
-    """A client's request; its body may still be arriving."""
+    """A client's request; its body may still be arriving. Its head is shared, its id and trace are not."""
 
     __slots__ = (
         "body",
@@ -131,8 +129,11 @@ class Request:
         "head",
         "keep_alive",
         "received",
+        "request_id",
         "started",
         "streamed",
+        "traceparent",
+        "traceparent_line",
     )
 
     def __init__(self, head: RequestHead, content_length: int | None, started: float) -> None:
@@ -142,6 +143,9 @@ class Request:
         self.keep_alive = head.keep_alive
         self.body: list[bytes] = []  # pieces held; empty again once they were streamed on
         self.received = 0
+        self.request_id = ""  # as the client gives it, if it is well formed
+        self.traceparent = b""
+        self.traceparent_line = b""  # to be forwarded, with its CRLF
         self.complete = False  # the whole body has arrived
         self.continued = False  # "100 Continue" has been said
         self.streamed = False  # the body is not held: its pieces go on as they arrive

@@ -130,7 +130,7 @@ class Proxy:
     async def _exchange(self, client: Client, request: Request) -> None:
         head = request.head
         record = Exchange(
-            head.method, head.path, head.request_id or self._make_id(), client.peer, request.started
+            head.method, head.path, request.request_id or self._make_id(), client.peer, request.started
         )
         record.route = NO_ROUTE
         try:
@@ -243,8 +243,8 @@ class Proxy:
         overhead_s = ended - record.started - client.waited_s
         if overhead_s > 0.0:
             record.overhead_s = overhead_s
-        if request.head.traceparent:
-            record.traceparent = request.head.traceparent
+        if request.traceparent:
+            record.traceparent = request.traceparent[:64].decode("latin-1")
         self._observer.finished(record)
 
     async def _hold(self, client: Client, request: Request, needs_model: bool) -> None:

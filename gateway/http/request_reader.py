@@ -34,6 +34,8 @@ MAX_TARGET = 8 * 1024  # RFC 9112 3 asks for at least 8000
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])\r\n")
 _LINE_SO_FAR = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [\x21-\x7e]*(?: [HTP/0-9.]{0,8}\r?)?)?")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+_OF_TRACE = len(b"\r\ntraceparent: ")
 _AMBIGUOUS = ("bad_request", "The body's length is ambiguous or malformed.")
 _UNKNOWN_CODING = ("transfer_encoding_not_implemented", "The only transfer coding known is 'chunked'.")
 _VERSION = ("version_not_supported", "Use HTTP/1.1 or HTTP/1.0.")
@@ -60,10 +62,15 @@ class RequestReader:
         "_length",
         "_memo",
         "_named",
+        "_own",
         "_parser",
         "_parts",
         "_problem",
         "_request",
+        "_request_id",
+        "_spellings",
+        "_trace",
+        "_trace_line",
         "max_header",
         "rest",
     )
@@ -76,6 +83,9 @@ class RequestReader:
         self._chunks: ChunkedReader | None = None
         self._error: httptools.HttpParserError | None = None
         self._bytes = b""
+        # How this client writes the fields that are each request's own, and what they said in this one.
+        self._spellings: tuple[bytes, ...] = ()
+        self._request_id, self._trace, self._trace_line = "", b"", b""
         self._blank = b""  # of the empty line that may stand before a request line (RFC 9112 2.2)
         self.rest = b""
 
@@ -90,10 +100,32 @@ class RequestReader:
             end = data.find(b"\r\n\r\n") + 4
             if 4 <= end <= self.max_header:
                 whole = end == len(data)
-                known, length = self._memo.find(data if whole else data[:end])
+                head = data if whole else data[:end]
+                if self._spellings:
+                    head = self._cut(head)
+                known, length = self._memo.find(head)
                 if known is not None:
                     return self._begin_body(known, length, b"" if whole else data[end:], now)
         return self._parse(data, now)
+
+    def _cut(self, head: bytes) -> bytes:
+        """`head` less the id and the trace that are this request's own, which are noted."""
+        for spelling in self._spellings:
+            at = head.find(spelling)
+            if at >= 0:
+                begin = at + len(spelling)
+                end = head.find(b"\r\n", begin)
+                value = head[begin:end]
+                if len(spelling) == _OF_TRACE:
+                    if _TRACEPARENT.fullmatch(value) is None:
+                        return b""  # to be read in full
+                    self._trace, self._trace_line = value, head[at + 2 : end + 2]
+                elif valid_request_id(value):
+                    self._request_id = value.decode("ascii")
+                else:
+                    return b""
+                head = head[:at] + head[end:]
+        return head
 
     def _parse(self, data: bytes, now: float) -> Request | None:
         parser = self._parser
@@ -138,6 +170,8 @@ class RequestReader:
         self._parts: list[bytes] = []
         self._hosts: list[bytes] = []
         self._named: list[bytes] | None = None
+        self._own: list[bytes] = []
+        self._request_id, self._trace, self._trace_line = "", b"", b""
         self._problem: tuple[str, str] | None = None
         self._error = None
         self._bytes = b""
@@ -158,8 +192,11 @@ class RequestReader:
         self._head.content_type = value
 
     def _on_traceparent(self, name: bytes, value: bytes) -> None:
-        self._parts += (name, b": ", value, b"\r\n")
-        self._head.traceparent = value[:64].decode("latin-1")
+        self._own.append(name)
+        if self._trace_line:  # one too many; the first is taken
+            self._parts += (name, b": ", value, b"\r\n")
+            return
+        self._trace, self._trace_line = value, b"%b: %b\r\n" % (name, value)
 
     def _on_host(self, name: bytes, value: bytes) -> None:
         self._hosts.append(value)
@@ -194,8 +231,9 @@ class RequestReader:
         self._head.expects_continue = True
 
     def _on_request_id(self, name: bytes, value: bytes) -> None:
+        self._own.append(name)
         if valid_request_id(value):
-            self._head.request_id = value.decode("ascii")
+            self._request_id = value.decode("ascii")
 
     def _on_claim(self, name: bytes, value: bytes) -> None:
         """About the hop before: kept aside, `X-Forwarded-*` is written anew and may count it in."""
@@ -243,15 +281,33 @@ class RequestReader:
         head.parts = tuple(self._parts)
         head.fields = b"".join(self._parts)
         self._parser = None
-        # Ids differ each time: no use in remembering. A wish for WebSocket is void when there is a body.
-        if not (head.request_id or head.traceparent or self._asks_websocket):
-            self._memo.learn(self._bytes, head, self._length is not None)
+        if not self._asks_websocket:  # a wish for it is void when there is a body
+            self._remember(head)
         self._bytes = b""
         return self._begin_body(head, self._length, rest, now)
+
+    def _remember(self, head: RequestHead) -> None:
+        """Remember what the head means, less the fields that are each request's own, if they can be cut."""
+        whole = self._bytes
+        if self._own:
+            if len({name.lower() for name in self._own}) < len(self._own) or self._named is not None:
+                return
+            self._spellings = tuple([b"\r\n%b: " % name for name in self._own])
+            noted = self._request_id, self._trace, self._trace_line
+            whole = self._cut(whole)
+            self._request_id, self._trace, self._trace_line = noted
+            if not whole or any(spelling in whole for spelling in self._spellings):
+                return
+        self._memo.learn(whole, head, self._length is not None)
 
     def _begin_body(self, head: RequestHead, length: int | None, rest: bytes, now: float) -> Request:
         self._blank = b""
         request = self._request = Request(head, length, now)
+        if self._request_id:
+            request.request_id, self._request_id = self._request_id, ""
+        if self._trace_line:
+            request.traceparent, request.traceparent_line = self._trace, self._trace_line
+            self._trace = self._trace_line = b""
         if length:
             if len(rest) == length:
                 request.complete = True
@@ -314,6 +370,8 @@ class RequestReader:
         named = tokens - {b"close", b"keep-alive", b"upgrade"}
         if named:
             self._parts = without_named(self._parts, named)
+            if b"traceparent" in named:
+                self._trace = self._trace_line = b""
 
     def feed_body(self, data: bytes) -> None:
         """Read on in the current request's body."""

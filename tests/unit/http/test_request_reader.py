@@ -63,7 +63,8 @@ def meaning(pieces: list[bytes], memo: HeadMemo[RequestHead] | None = None) -> o
         return None
     head = request.head
     assert head.fields == b"".join(head.parts)
-    return facts(head), request.content_length, b"".join(request.body), request.complete, rest
+    own = request.request_id, request.traceparent, request.traceparent_line
+    return facts(head), own, request.content_length, b"".join(request.body), request.complete, rest
 
 
 def forwarded(told: Message) -> list[tuple[bytes, bytes]]:
@@ -79,6 +80,10 @@ def forwarded(told: Message) -> list[tuple[bytes, bytes]]:
             else (n, v)
             for n, v in fields
         ]
+    # The first trace goes on behind the others: it is the request's own, and the others are shared.
+    for index, (name, _) in enumerate(fields):
+        if name == b"traceparent":
+            return [*fields[:index], *fields[index + 1 :], fields[index]]
     return fields
 
 
@@ -90,7 +95,8 @@ def agrees(data: bytes, request: Request, rest: bytes) -> None:
     assert head.minor == (told.start[2] == b"HTTP/1.1")
     assert (body, rest) == (told.body, told.rest)
     parts = head.parts
-    assert [(parts[i].lower(), parts[i + 2]) for i in range(0, len(parts), 4)] == forwarded(told)
+    own = [(b"traceparent", request.traceparent)] if request.traceparent_line else []
+    assert [(parts[i].lower(), parts[i + 2]) for i in range(0, len(parts), 4)] + own == forwarded(told)
     target = told.start[1]
     if target[:1] in b"/*":
         assert head.target == target
@@ -102,7 +108,7 @@ def agrees(data: bytes, request: Request, rest: bytes) -> None:
         assert head.target in (slash + path, b"/" + question + query + slash + path)
     again = parse_request(
         b"%b %b HTTP/1.1\r\nHost: h\r\n%bContent-Length: %d\r\n\r\n%b"
-        % (head.method.encode(), head.target, head.fields, len(body), body)
+        % (head.method.encode(), head.target, head.fields + request.traceparent_line, len(body), body)
     )
     assert again.start == (told.start[0], head.target, b"HTTP/1.1")
     assert [f for f in again.fields if f[0] not in (b"host", b"content-length")] == forwarded(told)
@@ -225,6 +231,50 @@ def test_a_memo_ends_no_doubt() -> None:
     for digits in ["", "+3", "3 3", "3,3", "0x3", "3_3", "９", "1" * 19, "1" * 40]:
         data = b"%b\r\nHost: a\r\nContent-Length: %b\r\n\r\nabc" % (POST.encode(), digits.encode())
         assert meaning([data], memo) == "bad_request", digits
+
+
+TRACES = st.one_of(
+    st.from_regex(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True),
+    st.from_regex(rb"[0-9a-fA-F-]{0,60}", fullmatch=True),
+)
+IDS = st.from_regex(rb"[A-Za-z0-9._ -]{0,70}", fullmatch=True)
+LINES = st.lists(
+    st.one_of(
+        st.builds(b"%b: %b".__mod__, st.tuples(st.sampled_from([b"traceparent", b"Traceparent"]), TRACES)),
+        st.builds(b"%b: %b".__mod__, st.tuples(st.sampled_from([b"X-Request-ID", b"x-request-id"]), IDS)),
+        st.sampled_from([b"Accept: */*", b"X-Y: traceparent: 1", b"Connection: traceparent"]),
+    ),
+    max_size=4,
+)
+
+
+@given(st.lists(LINES, min_size=2, max_size=6))
+@settings(max_examples=400, deadline=None)
+def test_ids_and_traces_of_one_request_are_not_another_s(requests: list[list[bytes]]) -> None:
+    """On one connection, with all it remembers: each request means what it means to a new reader."""
+    reading = reader()
+    for lines in requests:
+        data = b"GET /x HTTP/1.1\r\nHost: a\r\n%b\r\n" % b"".join(line + b"\r\n" for line in lines)
+        request = reading.feed_head(data, 0.0)
+        assert request is not None
+        head = request.head
+        own = request.request_id, request.traceparent, request.traceparent_line
+        assert (facts(head), own, None, b"", True, b"") == meaning([data])
+
+
+def test_heads_with_ids_of_their_own_are_remembered() -> None:
+    """What differs is cut out: from the second request of a connection on, one head serves them all."""
+    reading = reader()
+    heads, traces = [], set()
+    for number in range(4):
+        lines = [f"traceparent: 00-{number:032x}-{number:016x}-01", f"x-request-id: id-{number}"]
+        request = reading.feed_head(message(GET, HOST, *lines, "X: y"), 0.0)
+        assert request is not None
+        assert request.request_id == f"id-{number}"
+        heads.append(request.head)
+        traces.add(request.traceparent_line)
+    assert len(traces) == 4
+    assert all(head is heads[0] for head in heads)
 
 
 def test_requests_follow_each_other() -> None:
@@ -359,11 +409,11 @@ def test_claims_and_ids_are_read() -> None:
     request, _ = read([message(GET, HOST, *lines)])
     assert request is not None
     assert request.head.claims == {b"x-forwarded-for": b"1.1.1.1, 2.2.2.2", b"forwarded": b"for=x"}
-    assert request.head.request_id == "id-1"
+    assert request.request_id == "id-1"
     assert request.head.parts == ()
     request, _ = read([message(GET, HOST, "X-Request-ID: a b")])
     assert request is not None
-    assert request.head.request_id == ""
+    assert request.request_id == ""
 
 
 def test_wishes_are_read_and_not_forwarded() -> None:
