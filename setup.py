@@ -45,6 +45,7 @@ COMPILED = (
     "gateway/cache/traits.py",
     "gateway/cache/validators.py",
     "gateway/cache/vary.py",
+    "gateway/cache/versions.py",
     "gateway/cache/wishes.py",
     "gateway/cached.py",
     "gateway/capture.py",

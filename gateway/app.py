@@ -25,7 +25,8 @@ from gateway.assembly import (
     tls_contexts,
     trust,
 )
-from gateway.cache_assembly import build_cache, build_route_caches
+from gateway.cache_assembly import asked_pools, build_cache, build_route_caches
+from gateway.cache_versions import Source, VersionAsker
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
 from gateway.health.state import Result
@@ -86,8 +87,9 @@ class App:
         self._admin: admin.AdminServer | None = None
         self._checker = HealthChecker(self.tasks, self._probed, self._rng)
         self.cache = build_cache(settings, self.tasks.spawn, self._rng)
+        self._asker: VersionAsker | None = None  # of routes that tell versions of models apart by asking
         self._pools = {
-            name: build_pool(name, pool, self._rng, _log_change) for name, pool in settings.pools.items()
+            name: build_pool(name, pool, self._rng, self._changed) for name, pool in settings.pools.items()
         }
 
     def __repr__(self) -> str:
@@ -147,6 +149,7 @@ class App:
             await self._listen(listener)
             await self._start_admin()
             await self._checker.start(targets)
+            await self._ask_versions(asked_pools(routes, caches))
         except BaseException:
             await self.close()
             raise
@@ -182,6 +185,24 @@ class App:
         except OSError as error:
             raise StartError(cannot_listen("admin", self.settings.admin, error)) from None
         self.admin_address = self._admin.address
+
+    async def _ask_versions(self, pools: set[str]) -> None:
+        """Ask the backends of these pools which versions of their models they are."""
+        if self.cache is None or not pools:
+            return
+        self._asker = VersionAsker(self.tasks, self.cache.versions, self._rng)
+        sources: list[Source] = []
+        for name in pools:
+            pool = self._pools[name]
+            tls = tls_contexts(pool, self.settings.pools[name])
+            sources += [Source(backend, tls.get(backend.name)) for backend in pool.backends]
+        await self._asker.start(sources)
+
+    def _changed(self, pool: str, backend: Backend, old: State, new: State, why: str) -> None:
+        """A backend's state has changed."""
+        _log_change(pool, backend, old, new, why)
+        if self._asker is not None:
+            self._asker.changed(pool, backend.name, new)
 
     def _connect_backends(self) -> list[Target]:
         """Give each backend its connections; those to be probed, and how."""
@@ -239,6 +260,8 @@ class App:
         if self._listener is not None:
             self._listener.abort()
         await self._checker.close()
+        if self._asker is not None:
+            await self._asker.close()
         for pool in self._pools.values():
             for backend in pool.backends:
                 if backend.connections is not None:
