@@ -25,7 +25,8 @@ from gateway.assembly import (
     tls_contexts,
     trust,
 )
-from gateway.cache_assembly import asked_pools, build_cache, build_route_caches
+from gateway.auditor import Auditor
+from gateway.cache_assembly import asked_pools, audit_rule, build_cache, build_route_caches
 from gateway.cache_versions import Source, VersionAsker
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
@@ -140,6 +141,7 @@ class App:
             rng=self._rng,
         )
         proxy.detach = partial(DetachedClient, loop)
+        auditor = self._auditor(proxy)
         listener = self._listener = Listener(settings.limits, proxy.serve, _log_crash, loop, self._outbox)
         self.metrics.watch("gateway_connections", lambda: len(listener.connections))
         self.metrics.watch("gateway_held_body_bytes", lambda: listener.held_bytes)
@@ -159,6 +161,8 @@ class App:
             ("idle connections", self._expire),
         ):
             self.tasks.start(name, work)
+        if auditor is not None:
+            self.tasks.start("cache audits", auditor.run)
 
     async def _listen(self, listener: Listener) -> None:
         raise_file_limit(self.settings.limits.max_connections)
@@ -185,6 +189,23 @@ class App:
         except OSError as error:
             raise StartError(cannot_listen("admin", self.settings.admin, error)) from None
         self.admin_address = self._admin.address
+
+    def _auditor(self, proxy: Proxy) -> Auditor | None:
+        """Who checks what is kept against the backends, if anybody does."""
+        rule = audit_rule(self.settings)
+        if rule is None or self.cache is None:
+            return None
+        detach = partial(DetachedClient, asyncio.get_running_loop())
+        auditor = Auditor(rule, self.cache, self.tasks.spawn, detach, request_ids(), self._is_idle, self._rng)
+        for name, paths in proxy.paths.items():
+            if paths.cache is not None:
+                auditor.watch(paths.cache, self.metrics.route(name), partial(proxy.ask_again, paths))
+        return auditor
+
+    def _is_idle(self, pool: str) -> bool:
+        """Whether a pool has nothing to do."""
+        pool_ = self._pools[pool]
+        return not self.draining and pool_.in_flight_total == 0 and len(pool_.queue) == 0
 
     async def _ask_versions(self, pools: set[str]) -> None:
         """Ask the backends of these pools which versions of their models they are."""

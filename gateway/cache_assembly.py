@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from gateway.cache.audit import AuditRule
 from gateway.cache.cache import Cache, Spawn
 from gateway.cache.key import KeyMaker
 from gateway.cache.memory import MemoryStore
@@ -110,6 +111,14 @@ def asked_pools(routes: Routes, caches: Mapping[str, RouteCache]) -> set[str]:
         if route.name in caches and caches[route.name].asks_models
         for name, _ in route.pools
     }
+
+
+def audit_rule(settings: schema.Settings) -> AuditRule | None:
+    """How what is kept is audited; None for not at all."""
+    own = None if settings.cache is None else settings.cache.audit
+    if own is None or own.share <= 0.0:
+        return None
+    return AuditRule(own.share, own.max_mismatch, own.min_checked)
 
 
 def snapshot_path(settings: schema.Settings) -> Path | None:

@@ -24,7 +24,6 @@ from gateway.telemetry.render import OPENMETRICS, TEXT, render, wants_openmetric
 PRIORITIES = ("high", "normal", "low")
 STATES = ("up", "down", "ejected", "draining", "starting")
 
-
 Labels = tuple[str, ...]
 Values = Iterable[tuple[Labels, float]]
 Histograms = Iterable[tuple[Labels, Histogram]]
@@ -131,12 +130,6 @@ def _requests(source: Exposition) -> Values:
             yield (route.name, method, str(code)), count
 
 
-def _errors(source: Exposition) -> Values:
-    for route in source.metrics.routes.values():
-        for kind, count in route.errors.items():
-            yield (route.name, kind), count
-
-
 def _latencies(source: Exposition) -> Values:
     now = source.now()
     for pool, backend in source.backends():
@@ -185,10 +178,9 @@ def _outcomes(source: Exposition) -> Values:
             yield (pool.name, backend.name, label), backend.outcomes[outcome]
 
 
-def _cached(source: Exposition) -> Values:
-    for route in source.metrics.routes.values():
-        for result, count in route.cache.items():
-            yield (route.name, result), count
+def _mismatches(source: Exposition) -> Values:
+    found = [((name,), route.mismatch_ratio) for name, route in source.metrics.routes.items()]
+    return [(labels, ratio) for labels, ratio in found if ratio is not None]
 
 
 def _saved(source: Exposition, read: Callable[[declared.RouteStats], float]) -> Values:
@@ -218,6 +210,14 @@ def _of_route(read: Callable[[declared.RouteStats], float]) -> Callable[[Exposit
     return lambda source: [((route.name,), read(route)) for route in source.metrics.routes.values()]
 
 
+def _route_by_key(read: Callable[[declared.RouteStats], Mapping[str, int]]) -> Callable[[Exposition], Values]:
+    return lambda source: [
+        ((name, key), count)
+        for name, route in source.metrics.routes.items()
+        for key, count in read(route).items()
+    ]
+
+
 def _of_backend(read: Callable[[ScrapedPool, ScrapedBackend], float]) -> Callable[[Exposition], Values]:
     return lambda source: [((pool.name, b.name), read(pool, b)) for pool, b in source.backends()]
 
@@ -242,7 +242,7 @@ def _pool_by_key(read: Callable[[ScrapedPool], Mapping[str, int]]) -> Callable[[
 VALUES: dict[str, Callable[[Exposition], Values]] = {
     "gateway_requests_total": _requests,
     "gateway_requests_in_flight": _of_route(lambda route: route.in_flight),
-    "gateway_errors_total": _errors,
+    "gateway_errors_total": _route_by_key(lambda route: route.errors),
     "gateway_request_bytes_total": _of_route(lambda route: route.bytes_in),
     "gateway_response_bytes_total": _of_route(lambda route: route.bytes_out),
     "gateway_backend_requests_total": _outcomes,
@@ -265,10 +265,8 @@ VALUES: dict[str, Callable[[Exposition], Values]] = {
     "gateway_shed_total": _pool_by_key(lambda pool: pool.shed),
     "gateway_panic": _of_pool(lambda pool: int(pool.panic)),
     "gateway_panics_total": _of_pool(lambda pool: pool.panics),
-    "gateway_cache_requests_total": _cached,
-    "gateway_cache_bypass_total": lambda source: [
-        ((reason,), count) for reason, count in source.metrics.bypasses.items()
-    ],
+    "gateway_cache_requests_total": _route_by_key(lambda route: route.cache),
+    "gateway_cache_bypass_total": lambda source: [((why,), n) for why, n in source.metrics.bypasses.items()],
     "gateway_cache_entries": _of_cache(lambda cache: cache.memory.figures.entries),
     "gateway_cache_bytes": _of_cache(lambda cache: cache.memory.figures.bytes),
     "gateway_cache_evictions_total": _cache_by_key(lambda cache: cache.memory.figures.evictions),
@@ -281,6 +279,8 @@ VALUES: dict[str, Callable[[Exposition], Values]] = {
     "gateway_cache_shared_errors_total": _cache_by_key(
         lambda cache: {} if cache.shared is None else cache.shared.figures.errors
     ),
+    "gateway_cache_audits_total": _route_by_key(lambda route: route.audits),
+    "gateway_cache_mismatch_ratio": _mismatches,
     "gateway_build_info": _build,
 }
 

@@ -211,6 +211,18 @@ SERIES: tuple[Series, ...] = (
         ("kind",),
         "What went wrong with the store behind memory; each was a miss, or not stored.",
     ),
+    Series(
+        "gateway_cache_audits_total",
+        "counter",
+        ("route", "result"),
+        "Kept answers that were asked for anew, by whether the new one says the same.",
+    ),
+    Series(
+        "gateway_cache_mismatch_ratio",
+        "gauge",
+        ("route",),
+        "Share of the last 100 audits that found another answer; absent while there were none.",
+    ),
     Series("gateway_connections", "gauge", (), "Open client connections."),
     Series("gateway_held_body_bytes", "gauge", (), "Memory taken by request bodies that are held.", "bytes"),
     Series(
@@ -238,8 +250,8 @@ class RouteStats:
     """One route's figures; `in_flight` is counted by whoever carries the request."""
 
     __slots__ = (
-        "bytes_in", "bytes_out", "cache", "duration", "errors", "in_flight", "name", "requests",
-        "saved_bytes", "saved_s",
+        "audits", "bytes_in", "bytes_out", "cache", "duration", "errors", "in_flight", "mismatch_ratio",
+        "name", "requests", "saved_bytes", "saved_s",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -251,6 +263,8 @@ class RouteStats:
         self.bytes_in = 0
         self.bytes_out = 0
         self.cache: dict[str, int] = {}  # by result
+        self.audits: dict[str, int] = {}  # by result
+        self.mismatch_ratio: float | None = None
         self.saved_s = 0.0
         self.saved_bytes = 0
 
