@@ -26,7 +26,15 @@ from gateway.assembly import (
     trust,
 )
 from gateway.auditor import Auditor
-from gateway.cache_assembly import asked_pools, audit_rule, build_cache, build_route_caches
+from gateway.cache_assembly import (
+    CacheError,
+    asked_pools,
+    audit_rule,
+    build_cache,
+    build_route_caches,
+    snapshot_path,
+)
+from gateway.cache_life import CacheLife
 from gateway.cache_versions import Source, VersionAsker
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
@@ -39,6 +47,7 @@ from gateway.machine import cannot_listen, raise_file_limit, request_ids
 from gateway.pool.backend import Backend, State
 from gateway.pool.pool import Pool
 from gateway.proxy import Proxy
+from gateway.route_cache import RouteCache
 from gateway.settings.load import config_hash
 from gateway.settings.schema import Settings, split_address
 from gateway.tasks import Tasks
@@ -87,7 +96,12 @@ class App:
         self._listener: Listener | None = None
         self._admin: admin.AdminServer | None = None
         self._checker = HealthChecker(self.tasks, self._probed, self._rng)
-        self.cache = build_cache(settings, self.tasks.spawn, self._rng)
+        try:
+            self.cache = build_cache(settings, self.tasks.spawn, self._rng)
+        except CacheError as error:
+            raise StartError(str(error)) from None
+        self._cache_life = CacheLife(self.cache, snapshot_path(settings)) if self.cache else None
+        self.cached_routes: dict[str, RouteCache] = {}
         self._asker: VersionAsker | None = None  # of routes that tell versions of models apart by asking
         self._pools = {
             name: build_pool(name, pool, self._rng, self._changed) for name, pool in settings.pools.items()
@@ -130,10 +144,10 @@ class App:
         settings = self.settings
         telemetry = Telemetry(self.metrics, self.access_log, self.decisions)
         routes = build_routes(settings)
-        caches = build_route_caches(routes, settings, self.cache, self.metrics.route)
+        self.cached_routes = build_route_caches(routes, settings, self.cache, self.metrics.route)
         proxy = Proxy(
             routes,
-            build_paths(routes, self._pools, settings, telemetry, self._rng, caches),
+            build_paths(routes, self._pools, settings, telemetry, self._rng, self.cached_routes),
             telemetry,
             settings.limits,
             trusted=trust(tuple(str(network) for network in settings.trusted_proxies)),
@@ -141,28 +155,31 @@ class App:
             rng=self._rng,
         )
         proxy.detach = partial(DetachedClient, loop)
-        auditor = self._auditor(proxy)
         listener = self._listener = Listener(settings.limits, proxy.serve, _log_crash, loop, self._outbox)
         self.metrics.watch("gateway_connections", lambda: len(listener.connections))
         self.metrics.watch("gateway_held_body_bytes", lambda: listener.held_bytes)
         self.metrics.watch("gateway_access_log_dropped_total", lambda: self.access_log.dropped)
         targets = self._connect_backends()  # before the first client can come
         try:
+            if self._cache_life is not None:
+                await self._cache_life.begin(self.tasks.start)
             await self._listen(listener)
             await self._start_admin()
             await self._checker.start(targets)
-            await self._ask_versions(asked_pools(routes, caches))
+            await self._ask_versions(asked_pools(routes, self.cached_routes))
         except BaseException:
             await self.close()
             raise
+        self._start_services()
+        self._start_audits(proxy)
+
+    def _start_services(self) -> None:
         for name, work in (
             ("access log", self.access_log.run),
             ("event loop lag", lambda: measure_lag(self.metrics.loop_lag)),
             ("idle connections", self._expire),
         ):
             self.tasks.start(name, work)
-        if auditor is not None:
-            self.tasks.start("cache audits", auditor.run)
 
     async def _listen(self, listener: Listener) -> None:
         raise_file_limit(self.settings.limits.max_connections)
@@ -190,17 +207,17 @@ class App:
             raise StartError(cannot_listen("admin", self.settings.admin, error)) from None
         self.admin_address = self._admin.address
 
-    def _auditor(self, proxy: Proxy) -> Auditor | None:
-        """Who checks what is kept against the backends, if anybody does."""
+    def _start_audits(self, proxy: Proxy) -> None:
+        """Check what is kept against the backends, if that is wanted."""
         rule = audit_rule(self.settings)
         if rule is None or self.cache is None:
-            return None
+            return
         detach = partial(DetachedClient, asyncio.get_running_loop())
         auditor = Auditor(rule, self.cache, self.tasks.spawn, detach, request_ids(), self._is_idle, self._rng)
         for name, paths in proxy.paths.items():
             if paths.cache is not None:
                 auditor.watch(paths.cache, self.metrics.route(name), partial(proxy.ask_again, paths))
-        return auditor
+        self.tasks.start("cache audits", auditor.run)
 
     def _is_idle(self, pool: str) -> bool:
         """Whether a pool has nothing to do."""
@@ -290,6 +307,8 @@ class App:
         if self._admin is not None:
             await self._admin.close()
         await asyncio.sleep(0)  # connections that were aborted report their end
+        if self._cache_life is not None:
+            await self._cache_life.end()
         await self.tasks.close()
         await self.access_log.close()
 

@@ -22,6 +22,10 @@ from gateway.settings import schema
 UNDER_WAY = 0.25
 
 
+class CacheError(Exception):
+    """The store that the settings name cannot be made; the text says what to do."""
+
+
 def cached_routes(settings: schema.Settings) -> dict[str, schema.RouteCache]:
     """What each route with a cache says of it. Without routes, the block `cache` turns it on for all."""
     if not settings.routes:
@@ -41,7 +45,10 @@ def build_cache(settings: schema.Settings, spawn: Spawn, rng: Random) -> Cache |
     memory = MemoryStore(own.max_size, own.eviction)
     shared: SharedStore | None = None
     if own.store in STORES:
-        shared = STORES[own.store](own, rng)
+        try:
+            shared = STORES[own.store](own, rng)
+        except (ImportError, ValueError) as error:  # an extra that is not installed, a URL that is none
+            raise CacheError(f"cache.store: {own.store}: {error}") from None
     return Cache(memory, shared, spawn, max(int(own.max_size * UNDER_WAY), 4 * own.max_entry))
 
 

@@ -1,6 +1,7 @@
 """Which implementations can be named in a configuration? Every extension point on one screen."""
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 from gateway.balancing.consistent_hash import ConsistentHash
@@ -13,6 +14,8 @@ from gateway.balancing.prefix_aware import PrefixAware
 from gateway.balancing.prequal import Prequal
 from gateway.balancing.random_choice import RandomChoice
 from gateway.balancing.round_robin import RoundRobin
+from gateway.cache.disk import DiskOptions, DiskStore
+from gateway.cache.redis import RedisOptions, RedisStore
 from gateway.cache.store import SharedStore
 from gateway.health import probes
 from gateway.settings.cache import Cache as CacheSettings
@@ -36,4 +39,18 @@ PROBES: dict[str, probes.Probe] = {
 }
 
 #: What is behind memory, by `cache.store`; each is made from that block. `memory` is nothing behind it.
-STORES: dict[str, Callable[[CacheSettings, Random], SharedStore]] = {}
+STORES: dict[str, Callable[[CacheSettings, Random], SharedStore]] = {
+    "disk": lambda settings, _: DiskStore(
+        DiskOptions(Path(settings.path or ""), settings.max_size, settings.max_entry)
+    ),
+    "redis": lambda settings, rng: RedisStore(
+        RedisOptions(
+            settings.redis.url,
+            settings.redis.namespace,
+            settings.max_entry,
+            settings.redis.timeout,
+            settings.redis.timeout,
+        ),
+        rng,
+    ),
+}

@@ -23,6 +23,7 @@ class Count(Protocol):
 
     saved_s: float
     saved_bytes: int
+    cache: dict[str, int]  # requests by result
 
 
 class RouteCache:
@@ -46,6 +47,11 @@ class RouteCache:
         #: Hears of answers given as they are kept, where asking anew should give the same.
         self.on_hit: Callable[[Request, Exchange, Entry], None] | None = None
         self.wants: Callable[[float], bool] | None = None  # whether a hit is to be among the decisions
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """Members of JSON bodies that make no difference."""
+        return self.keys.ignored
 
     def __repr__(self) -> str:
         return f"<RouteCache {self.keys.route} {self.rule}>"

@@ -1,8 +1,10 @@
 """Into which class of size does a request fall? Requests of one class are expected to take about as long."""
 
+from typing import Final
+
 #: Classes: bit length of the body, for plain and for streamed answers.
-KINDS = 64
-STREAMED = 32
+KINDS: Final = 64
+STREAMED: Final = 32
 
 
 def kind_of(size: int, stream: bool) -> int:

@@ -45,6 +45,7 @@ UNIT_TESTS_OF_THEIR_OWN = {
     "telemetry/test_lag_and_observer.py": "two files of twenty lines",
     "telemetry/test_metrics_manual.py": "the table of series in docs/metrics.md",
     "test_benchmarks.py": "the benchmarks' own parts",
+    "test_cache_benchmarks.py": "the parts of benchmarks/cache_ratio.py",
     "test_shootout.py": "the parts of benchmarks/policy_shootout.py",
 }
 

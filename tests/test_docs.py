@@ -25,7 +25,7 @@ from gateway.demo.options import ServerOptions
 from gateway.demo.server import start
 from gateway.errors import RULES
 from gateway.settings import describe
-from gateway.telemetry.metrics import SERIES
+from gateway.telemetry.series import SERIES
 from tests import harness
 
 ROOT = Path(__file__).parents[1]

@@ -11,6 +11,9 @@ _LINKS = (
     ("GET", "/api/pools/{pool}", "one pool"),
     ("POST", "/api/pools/{pool}/backends/{name}/drain", "give a backend no new work"),
     ("POST", "/api/pools/{pool}/backends/{name}/undrain", "and let it take work again"),
+    ("GET", "/api/cache", "what the cache keeps and saves, by route"),
+    ("DELETE", "/api/cache?route=…&model=…", "throw away what it keeps of a route, a model, or all of it"),
+    ("POST", "/api/cache/explain", "whether two request bodies share a key, and if not, where they differ"),
     ("GET", "/api/decisions?limit=20", "the last requests: where each went, and why"),
 )
 
@@ -29,8 +32,8 @@ code { font: .9em ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywh
 .good { color: var(--good); } .bad { color: var(--bad); }
 dl { margin: 0; border-top: 1px solid var(--line); }
 dl div { padding: .6rem 0; border-bottom: 1px solid var(--line); }
-dt small { display: inline-block; width: 3rem; color: var(--soft); }
-dd { margin: 0 0 0 3rem; color: var(--soft); }
+dt small { display: inline-block; width: 3.6rem; color: var(--soft); }
+dd { margin: 0 0 0 3.6rem; color: var(--soft); }
 """
 
 

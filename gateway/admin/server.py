@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from gateway import clock
+from gateway.admin.cache import CacheEndpoints
 from gateway.admin.figures import pool_figures
 from gateway.admin.page import page
 from gateway.admin.view import AdminView, PoolView
@@ -92,6 +93,7 @@ class Endpoints:
         app.router.add_get("/api/pools", self.pools)
         app.router.add_post(backend + "/drain", self.drain)
         app.router.add_post(backend + "/undrain", self.undrain)
+        CacheEndpoints(self._view, _json).add_to(app)
         # Not those above: a GET of them is to find a POST there (405), not a pool missing (404).
         app.router.add_get("/api/pools/{pool:(?!.+/backends/.+/(?:un)?drain$).+}", self.pool)
 
@@ -192,8 +194,9 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         return _error(405, f"this path takes {allowed}", {"Allow": allowed})
-    except web.HTTPNotFound:
-        return _error(404, "nothing is at this path; / lists what there is")
+    except web.HTTPNotFound as error:
+        ours = error.reason != "Not Found"
+        return _error(404, error.reason if ours else "nothing is at this path; / lists what there is")
     except web.HTTPException as error:
         return _error(error.status, error.reason)
     except Exception:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from gateway.admin.cache import CacheHolder
 from gateway.pool.figures import BackendFigures, PoolFigures
 
 Rows = list[dict[str, object]]
@@ -65,7 +66,7 @@ class DecisionsView(Protocol):
         """Newest first."""
 
 
-class AdminView(Protocol):
+class AdminView(CacheHolder, Protocol):
     """The whole application; each property is read anew for every request."""
 
     @property

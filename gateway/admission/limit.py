@@ -9,7 +9,8 @@ was), and from batching (many at once slow each other down, and yet more gets do
 irregular their spread tells (reading.py): no slowness changes it, and a queue shrinks it more plainly than it
 raises any average. Where they are regular there is nothing to shrink, but then their level is sharp: it is
 compared with that of slightly fewer in flight, and a rise less than in proportion to their number counts as
-batching. What is between regular and irregular is judged by both. What was tried before, and lost, is in
+batching. What is between regular and irregular is judged by both. Whatever these say, no more can be waiting
+than have no answer yet, and nobody who overtakes: that bounds it. What was tried before, and lost, is in
 docs/overload.md.
 """
 
@@ -37,6 +38,7 @@ _STILL = 0.85
 _STEEP = 1.3
 #: So few against the reference's, a number in flight is plainly fewer. How far its spread follows readings.
 _FEWER = 0.8
+_NO_MORE = 1.05  # what chance may add
 _BLEND = 0.25
 #: Steps of ln(limit): part of what lacks, largest down and up, windows without waiting before a run up
 #: and without growth after a dip that was not deep enough.
@@ -103,23 +105,26 @@ class AutoLimit:
         )
         return f"<AutoLimit {self.limit}, {state}, reference {self._reference!r}>"
 
-    def observe(self, x: float, in_flight: int, now: float) -> None:
+    def observe(self, x: float, in_flight: int, now: float, passed: int = -1) -> None:
         """An answer began: `x` >= 0 is its time to the first body byte over what is expected at low load.
 
-        `in_flight` is the number of attempts under way when this one began, itself included.
+        `in_flight` is the number of attempts under way when this one began, itself included; `passed` how
+        many others ceased to wait for an answer while this one did, below 0 where that is not known.
         """
         self._answers += 1.0
         self._busy = in_flight
         if self._stale:
             self._stale -= 1
+        if passed < 0:
+            passed = in_flight
         if in_flight > self.limit:
             return  # begun under a higher limit
         if in_flight <= self._low and self._search is None:
-            self._lower.add(x, in_flight, self._reference.level, now)
+            self._lower.add(x, in_flight, self._reference.level, now, passed)
             if self._full(self._lower, now):
                 self._measured(_take(self._lower))
         if in_flight >= self._high and self._normal is None:
-            self._upper.add(x, in_flight, self._reference.level, now)
+            self._upper.add(x, in_flight, self._reference.level, now, passed)
             if self._full(self._upper, now):
                 self._judge(_take(self._upper))
 
@@ -148,6 +153,8 @@ class AutoLimit:
         """Whether a window has enough samples for how irregular they are."""
         if window.count < _FEWEST or not window.lasts(now):
             return False
+        if window.writing:  # what counts then is sharp: how many are unanswered
+            return True
         known = self._reference if self._search is None else window.read()
         return window.count >= _FEWEST + _MORE * known.irregular
 
@@ -172,7 +179,8 @@ class AutoLimit:
         self._mend(reading)
         self._age += 1
         waiting, wanted = self._waiting(reading), self._wanted(reading)
-        alarm = (1.0 - self._reference.irregular) * (reading.level - self._reference.level) > _ALARM
+        risen = (1.0 - self._reference.irregular) * (reading.level - self._reference.level)
+        alarm = risen > _ALARM and reading.most_waiting > wanted
         due = self._age >= _EVERY and waiting > wanted / 2.0
         if self.limit > 1 and (due or (alarm and self._alarmed)):
             self._dip(reading)
@@ -194,23 +202,29 @@ class AutoLimit:
         exact = self._exact * exp(min(max(step, _MOST_DOWN), _MOST_UP))
         if free and step > 0.0:
             exact = max(exact, self.limit + 1.2)  # a small limit must get to the next number too
+        if self.limit == 3:
+            exact = max(exact, 2.0)  # not past two: where that was right, one would long be half of it
         self._set(exact)
 
     def _mend(self, reading: Reading) -> None:
         """Let the reference follow where a reading at the limit shows that it is out of date."""
         reference = self._reference
         below = reference.level - reading.level
+        no_more = reading.in_flight <= _NO_MORE * reference.in_flight
+        faster = (1.0 - reference.irregular) * below > _FASTER
         if reading.in_flight <= _FEWER * reference.in_flight and below >= 0.0:
             reference.blend(reading, 1.0, 1.0)  # fewer, and no slower: nobody waits here either
-        elif (1.0 - reference.irregular) * below > _FASTER:
+        elif reading.most_waiting <= 0.0 or (no_more and (faster or reading.free)):
+            reference.blend(reading, 1.0, _BLEND)
+        elif faster:
             reference.level = reading.level - self._wanted(reading)  # the backend has become faster
 
     def _waiting(self, reading: Reading) -> float:
         """ln(1 + waiting / work) where answers are regular, else something that grows faster."""
         weight = self._reference.irregular
-        return weight * narrowing(self._reference, reading) + (1.0 - weight) * (
-            reading.level - self._reference.level
-        )
+        rise = reading.level - self._reference.level
+        seen = weight * narrowing(self._reference, reading) + (1.0 - weight) * rise
+        return min(seen, reading.most_waiting)
 
     def _wanted(self, reading: Reading) -> float:
         """About a fifth on top of the work; more where one request more is not a lot."""

@@ -2,10 +2,12 @@
 
 By doubling and halving: up while twice as many make nobody wait, else down until half as many make nobody's
 wait shorter, plainly or twice in a row. That takes a few readings, each compared with the one before only, so
-that neither a slow backend nor a wrong idea of how long a request should take misleads.
+that neither a slow backend nor a wrong idea of how long a request should take misleads. Where the order of
+the answers alone shows that nobody waits, it goes no further down: below the knee, work waits outside for
+nothing, and the fewer are under way the longer it takes to see.
 """
 
-from gateway.admission.reading import Reading, elasticity
+from gateway.admission.reading import WRITING, Reading, elasticity
 
 #: Below this level the first step goes up: answers take less than e times what they should.
 _BUSY = 1.0
@@ -38,11 +40,16 @@ class Search:
         if before is not None and 0.9 < reading.in_flight / before.in_flight < 1.1:
             return self._found(reading, limit)  # the limit cannot be what was asked for
         if before is None:
-            return limit * 2.0 if reading.level < _BUSY else self._down(reading, limit)
+            return limit * 2.0 if reading.level < _BUSY or reading.free else self._down(reading, limit)
         if reading.in_flight > before.in_flight:
             return self._up(before, reading, limit)
+        return self._fewer(before, reading, limit)
+
+    def _fewer(self, before: Reading, reading: Reading, limit: float) -> float:
         grown = elasticity(reading, before)
         if grown > _NO_HELP:
+            if reading.free:
+                return self._found(reading, limit)
             self._top = 0.0
             return self._down(reading, limit)
         reading.blend(before, 0.5, 0.5)
@@ -52,10 +59,10 @@ class Search:
         return self._down(reading, limit)
 
     def _up(self, before: Reading, reading: Reading, limit: float) -> float:
-        if elasticity(before, reading) < _WAITING:
+        if reading.unanswered < WRITING or elasticity(before, reading) < _WAITING:
             self._climbed = True
             return limit * 2.0
-        if self._climbed:
+        if self._climbed or before.free:
             return self._found(before, limit / 2.0)
         self._before = before
         return self._down(before, limit / 2.0)

@@ -31,6 +31,7 @@ class ConsistentHash:
     __slots__ = ("_keyless", "_ring", "balance")
 
     patient = False
+    by_slowness = False
 
     def __init__(self, balance: float = 1.25) -> None:
         self.balance = balance

@@ -13,18 +13,20 @@ looking at all beats looking at two at every load.
 
 from collections.abc import Sequence
 from math import inf
+from typing import Final
 
 from gateway.balancing.context import PickContext
-from gateway.balancing.policy import BackendView, Row, row
+from gateway.balancing.policy import Row, row
 from gateway.balancing.sample import sampled
+from gateway.balancing.view import BackendView
 
 #: In flight per weight, against the average of the candidates: this many times that and one more. Streams may
 #: lie further apart: what a larger batch costs them is in the score already.
-GUARD = 1.2
-GUARD_STREAMS = 1.8
+GUARD: Final = 1.2
+GUARD_STREAMS: Final = 1.8
 #: The guard gives way where everybody inside it is expected to take this many times longer: who is dead or
 #: fails at once has nothing in flight, and a count must not make him attractive.
-LIFT = 4.0
+LIFT: Final = 4.0
 
 
 class LeastLatency:
@@ -34,6 +36,7 @@ class LeastLatency:
 
     #: Asked about full backends too: it may find that waiting for one of them is quicker.
     patient = True
+    by_slowness = True
 
     def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView:
         looked_at = sampled(candidates, context.rng)

@@ -17,6 +17,7 @@ class LeastRequests:
     __slots__ = ()
 
     patient = False
+    by_slowness = False
 
     def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView:
         looked_at = sampled(candidates, context.rng)

@@ -18,6 +18,7 @@ class P2cEwma:
     __slots__ = ()
 
     patient = False
+    by_slowness = False
 
     def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView:
         count = len(candidates)

@@ -19,6 +19,7 @@ class PeakEwma:
     __slots__ = ()
 
     patient = False
+    by_slowness = False
 
     def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView:
         looked_at = sampled(candidates, context.rng)

@@ -1,13 +1,12 @@
-"""What does a policy see, and what must it answer? The protocol every file in this folder implements."""
+"""What is a policy asked, and what must it answer? The protocol every file in this folder implements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.balancing.context import PickContext as PickContext
-
-#: The `limit` of a backend about whose capacity nothing is known.
-NO_LIMIT = 1 << 30
+from gateway.balancing.view import NO_LIMIT as NO_LIMIT
+from gateway.balancing.view import BackendView as BackendView
 
 #: A candidate's score and the terms it is made of, for people who ask why.
 Row = dict[str, float | None]
@@ -21,52 +20,19 @@ class PolicyOptions:
     max_penalty_s: float = 2.0
 
 
-class BackendView(Protocol):
-    """The read-only face of a backend that policies see. Reading any of it writes nothing."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def weight(self) -> float:
-        """Effective weight (> 0): the configured one, lowered by slow start or while degraded."""
-
-    @property
-    def base_weight(self) -> float:
-        """The configured weight (> 0)."""
-
-    @property
-    def in_flight(self) -> int:
-        """Attempts under way from this gateway."""
-
-    @property
-    def waiting(self) -> int:
-        """Those of them without a first body byte yet."""
-
-    @property
-    def limit(self) -> int:
-        """Most attempts under way it takes, configured or found; NO_LIMIT when nothing is known."""
-
-    def latency_s(self, now: float) -> float | None:
-        """Estimated seconds to the first body byte; None when never measured."""
-
-    def expected_s(self, now: float, context: PickContext) -> float:
-        """Seconds until a request like the context's, sent now, would be answered, weight left out.
-
-        Slowness of the backend x predicted work, what is under way there included: see pool/speed.py.
-        Comparable between backends of one pool, always > 0, also for one that was never measured.
-        """
-
-
 class Policy(Protocol):
     """Chooses one backend.
 
     `candidates` is never empty, all eligible, in order by name. A policy may not read a clock, log, await,
     keep a candidate between calls, or return something outside `candidates`. One that is `patient` is asked
     about full backends too while few wait, and says by its pick whether waiting for one of those is better.
+    One that goes `by_slowness`, as `expected_s` has it, gives little to who is cold whatever his weight.
     """
 
     @property
     def patient(self) -> bool: ...
+    @property
+    def by_slowness(self) -> bool: ...
 
     def pick(self, candidates: Sequence[BackendView], context: PickContext) -> BackendView: ...
 
@@ -76,6 +42,15 @@ class Policy(Protocol):
         At least `score`, `latency_s`, `in_flight` and `weight`. Asking changes nothing: no state is written
         and the context's dice are not thrown.
         """
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A policy that keeps a table of prompts."""
+
+    @property
+    def size(self) -> int:
+        """Entries of the table."""
 
 
 def row(score: float, backend: BackendView, latency_s: float | None) -> Row:

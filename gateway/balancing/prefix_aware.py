@@ -27,6 +27,7 @@ class PrefixAware:
     __slots__ = ("_table", "max_penalty_s")
 
     patient = False
+    by_slowness = True
 
     def __init__(self, max_penalty_s: float = 2.0, fingerprints: int = FINGERPRINTS) -> None:
         self.max_penalty_s = max_penalty_s

@@ -27,6 +27,7 @@ class Prequal:
     __slots__ = ("quantile",)
 
     patient = False
+    by_slowness = False
 
     def __init__(self, quantile: float = Q_RIF) -> None:
         self.quantile = quantile

@@ -21,6 +21,7 @@ class RandomChoice:
     __slots__ = ("_heaviest",)
 
     patient = False
+    by_slowness = False
 
     def __init__(self) -> None:
         self._heaviest = 0.0

@@ -28,6 +28,7 @@ class RoundRobin:
     __slots__ = ("_cursor", "_due", "_heap", "_joined", "_time")
 
     patient = False
+    by_slowness = False
 
     def __init__(self) -> None:
         self._due: dict[str, float] = {}

@@ -10,11 +10,12 @@ import random
 from bisect import bisect_left
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Final
 
-from gateway.balancing.policy import BackendView
+from gateway.balancing.view import BackendView
 
-FULL_SCAN = 128
-SAMPLE = 32
+FULL_SCAN: Final = 128
+SAMPLE: Final = 32
 
 _name = attrgetter("name")
 

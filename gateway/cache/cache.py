@@ -173,11 +173,16 @@ class Cache:
 
     async def purge(self, what: Purge) -> int:
         """Let all that matches go, in every store; how many were in memory, or shared if that is more."""
+        gone = self.purged(what)
+        if self.shared is not None:
+            gone = max(gone, await self.shared.purge(what))
+        return gone
+
+    def purged(self, what: Purge) -> int:
+        """Let what matches go from memory, here or by another gateway that shares the store."""
         gone = self.memory.purge(what)
         for tell in self.on_purge:
             tell(what)
-        if self.shared is not None:
-            gone = max(gone, await self.shared.purge(what))
         return gone
 
     @property

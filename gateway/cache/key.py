@@ -5,6 +5,7 @@ is worked out once for each head, then context and body digest. A body that was 
 again. What decides by the answer's own `Vary` is not in here.
 """
 
+import re
 from hashlib import sha256
 from itertools import islice
 
@@ -16,6 +17,9 @@ from gateway.messages import RequestHead
 VERSION = b"\x01"  # changes with what equal keys mean: stores outlive the process
 MAX_HEAD = 4096  # bytes of fields; longer heads are not shared between requests, so not worth remembering
 MAX_HEADS = 1024
+
+_READS = frozenset(("GET", "HEAD"))
+_PORT = re.compile(rb":[0-9]*\Z")
 
 
 class Keyed:
@@ -53,6 +57,7 @@ class KeyMaker:
     ) -> None:
         self.route = route
         self.scope = scope
+        self.ignored = ignore
         self._ignored = prefixed([name.encode("utf-8", "surrogatepass") for name in sorted(ignore)])
         self._salt = salt
         self._bodies = max(1, bodies)
@@ -98,15 +103,12 @@ class KeyMaker:
 
     def _parts(self, head: RequestHead, pool: str, identity: str, media: Media) -> list[tuple[str, bytes]]:
         types = head.values(b"content-type")
-        claimed = b"" if head.claims is None else head.claims.get(b"x-forwarded-host", b"")
         return [
             ("method", b"GET" if head.method == "HEAD" else head.method.encode()),
             ("route", self.route.encode()),
             ("pool", pool.encode()),
             ("identity", identity.encode()),
-            # Answers can carry links to the host that was asked (RFC 9111 2: the key has the whole URI).
-            ("host", head.host.lower()),
-            ("forwarded_host", claimed),
+            ("host", _site(head)),
             ("target", head.target),  # path and query, as they are forwarded
             ("content_type", media.text),
             ("content_types", prefixed(types) if len(types) > 1 else b""),
@@ -125,6 +127,19 @@ class KeyMaker:
                     del self._contexts[old]
             self._contexts[head, pool, identity] = context
         return context
+
+
+def _site(head: RequestHead) -> bytes:
+    """The host that was asked, where an answer can carry links to it (RFC 9111 2 has the whole URI in keys).
+
+    Not its port: replicas that share a store listen on whatever they like. And not for computations: what a
+    model says does not depend on the name its gateway is reached by.
+    """
+    if head.method not in _READS:
+        return b""
+    claimed = b"" if head.claims is None else head.claims.get(b"x-forwarded-host", b"")
+    host = head.host.lower()
+    return prefixed([host[: host.rfind(b":")] if _PORT.search(host) else host, claimed])
 
 
 def _media(head: RequestHead) -> Media:

@@ -1,6 +1,6 @@
 """Where do stored answers live? The protocols of the stores, and what every store counts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -85,4 +85,7 @@ class SharedStore(Protocol):
     async def put(self, key: Key, entry: Entry, now: float) -> None: ...
     async def delete(self, key: Key) -> None: ...
     async def purge(self, what: Purge) -> int: ...
+    async def watch(self, on_purge: Callable[[Purge], None]) -> None:
+        """Tell of every purge by anybody who shares the store; runs until cancelled."""
+
     async def close(self) -> None: ...

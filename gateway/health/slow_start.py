@@ -5,6 +5,10 @@ compile kernels, capture graphs, load adapters, fill caches. So its share rises 
 (`slow_start_config`, linear by default, 10 % at the least) and HAProxy's (`slowstart`) do, but no faster than
 it has proved itself by answers. Time alone is no proof: where little traffic comes, a window passes without
 a request (Envoy's manual warns of it), and the first burst then meets a cold server at full weight.
+
+Where the policy sees who is slow, answers are proof enough: one that answers as fast as its peers is not
+cold, and one that is has its slow answers against it. Time would only hold back what is warm, and when all
+are restarted in turn, what is held back here is too much elsewhere.
 """
 
 #: Share at the start: enough to be asked at all (Envoy's `min_weight_percent`).
@@ -13,6 +17,9 @@ FLOOR = 0.1
 ANSWERS = 10
 #: After so many windows it is over whatever was answered: who is never asked must not stay a beginner.
 PATIENCE = 3.0
+#: Who is at most so many times as slow as the pool's median is warm: by a quarter they differ by chance, and
+#: after a restart few are cold by less than a half.
+USUAL = 1.25
 
 
 class SlowStart:
@@ -48,18 +55,21 @@ class SlowStart:
         if self._began is not None:
             self._answers += 1
 
-    def factor(self, now: float) -> float:
+    def factor(self, now: float, slowness: float | None = None) -> float:
         """What the weight is multiplied with at `now`, from 0.1 to 1.
 
         max(0.1, min(t / window, max((answers + 1) / 10, t / 3 windows))), t seconds after the beginning.
-        Once it has been 1 it stays 1 until the next beginning.
+        Without the `t / window` while `slowness`, 1 for the pool's median, says that it is warm; None where
+        nobody goes by it. Once the factor has been 1 it stays 1 until the next beginning.
         """
         began, window_s = self._began, self.window_s
         if began is None:
             return 1.0
         if window_s > 0.0:
             windows = (now - began) / window_s
-            factor = min(windows, max((self._answers + 1) / ANSWERS, windows / PATIENCE))
+            factor = max((self._answers + 1) / ANSWERS, windows / PATIENCE)
+            if slowness is None or slowness > USUAL:
+                factor = min(windows, factor)
             if factor < 1.0:
                 return max(factor, FLOOR)
         self._began = None

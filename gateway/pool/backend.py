@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.admission.limit import AutoLimit
 from gateway.balancing.context import PickContext
-from gateway.balancing.policy import NO_LIMIT
+from gateway.balancing.view import NO_LIMIT, BackendView
 from gateway.health.degraded import DegradedRule, DegradedState
 from gateway.health.outlier import REASONS, OutlierRule, OutlierState
 from gateway.health.slow_start import SlowStart
@@ -99,7 +99,7 @@ class Metered(Protocol):
         """Pieces of streamed answers relayed to clients so far."""
 
 
-class Backend:
+class Backend(BackendView):
     """One backend of a pool: where it is, how it fares, what it has done.
 
     Owned by its pool, which alone changes `state`, `why` and `since`; a lease changes the counts.
@@ -110,7 +110,6 @@ class Backend:
     __slots__ = (
         "answered_at",
         "authority",
-        "base_weight",
         "connections",
         "cool_until",
         "degraded",
@@ -121,13 +120,10 @@ class Backend:
         "health",
         "health_checks",
         "host",
-        "in_flight",
         "labels",
         "latency",
-        "limit",
         "limiter",
         "max_in_flight",
-        "name",
         "outcomes",
         "outlier",
         "pool",
@@ -143,7 +139,6 @@ class Backend:
         "state",
         "typical",
         "url",
-        "weight",
         "why",
     )
 
@@ -235,6 +230,10 @@ class Backend:
         """Does it count as part of the pool? Not while an operator has it out, nor while it is loading."""
         return not self.draining and self.health.phase is not Phase.LOADING
 
+    def doubted(self, now: float) -> bool:
+        """Is it up, though the last check of it failed, and so have requests lately?"""
+        return self.health.phase is Phase.UP and self.health.streak > 0 and self.speed.failing(now)
+
     @property
     def full(self) -> bool:
         """Is the limit on requests in flight reached?"""
@@ -269,9 +268,12 @@ class Backend:
         seconds = COOL_S if retry_after_s is None else min(retry_after_s, MAX_PENALTY_S)
         self.cool_until = max(self.cool_until, now + seconds)
 
-    def reweigh(self, now: float) -> None:
-        """Bring the weight in line with slow start and degrading."""
-        self.weight = self.base_weight * self.slow_start.factor(now) * self.degraded.factor
+    def reweigh(self, now: float, by_slowness: bool = False) -> None:
+        """Bring the weight in line with slow start and degrading; `by_slowness`: slow ones are seen to be."""
+        slowness = None
+        if by_slowness and self.slow_start.ramping:
+            slowness = self.speed.value(now, self.pieces if self.speed.streaming else 0)
+        self.weight = self.base_weight * self.slow_start.factor(now, slowness) * self.degraded.factor
 
     def latency_s(self, now: float) -> float | None:
         """Seconds to the first body byte as expected now; None when never measured.

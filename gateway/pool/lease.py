@@ -26,8 +26,8 @@ class Lease:
     """
 
     __slots__ = (
-        "_ahead_s", "_expected_s", "_first_s", "_in_flight", "_kind", "_open", "_streams", "backend", "pool",
-        "started",
+        "_ahead_s", "_expected_s", "_first_s", "_in_flight", "_kind", "_open", "_resolved", "_streams",
+        "backend", "pool", "started",
     )  # fmt: skip
 
     def __init__(self, pool: "Pool", backend: "Backend", started: float, kind: int, streams: bool) -> None:
@@ -41,6 +41,7 @@ class Lease:
         self._ahead_s = speed.ahead_s
         self._expected_s = speed.model.first_s(kind)
         speed.opened(started, backend.pieces if speed.streaming else 0, self._expected_s)
+        self._resolved = backend.selected - speed.waiting  # attempts that wait for no answer any more
         self._first_s = _UNMEASURED
         self._open = True
 
@@ -66,7 +67,9 @@ class Lease:
             now, self._pieces(), self._kind, expected, self._in_flight, self._ahead_s, seconds
         )
         if backend.limiter is not None:
-            backend.limiter.observe(seconds / expected if expected > 0.0 else 1.0, self._in_flight, now)
+            passed = backend.selected - backend.speed.waiting - self._resolved - 1  # itself left out
+            x = seconds / expected if expected > 0.0 else 1.0
+            backend.limiter.observe(x, self._in_flight, now, passed)
         self.pool.answered(self._kind, seconds, now)
 
     def close(self, outcome: Outcome, now: float, retry_after_s: float | None = None) -> None:

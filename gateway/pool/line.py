@@ -1,13 +1,15 @@
 """How does a cost grow with the number under way, when it is measured at backends of different speed?"""
 
+from typing import Final
+
 #: The least slope, as a share of the mean for each one more.
-LEAST_SLOPE = 0.1
+LEAST_SLOPE: Final = 0.1
 #: So many samples of variance 1 have to speak against what a slope is supposed to be at first.
-RIDGE = 200.0
-_FORGET = 0.9997  # of sums for slopes, per sample: some 3000 samples are remembered
-_SLOW = 0.002  # of means over the pool, per sample
-_OWN = 0.02  # of means of one backend, per sample
-_LEAST_SHARE = 0.2  # no cost falls below this share of the mean, whatever the slope says
+RIDGE: Final = 200.0
+_FORGET: Final = 0.9997  # of sums for slopes, per sample: some 3000 samples are remembered
+_SLOW: Final = 0.002  # of means over the pool, per sample
+_OWN: Final = 0.02  # of means of one backend, per sample
+_LEAST_SHARE: Final = 0.2  # no cost falls below this share of the mean, whatever the slope says
 
 
 class Line:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from gateway.admission.queue import Ticket, WaitQueue
 from gateway.attempts.hedge import Hedger
 from gateway.balancing.context import PickContext
-from gateway.balancing.policy import Policy
+from gateway.balancing.policy import Policy, Remembering
 from gateway.errors import GatewayError
 from gateway.messages import AttemptTrace
 from gateway.pool.backend import Backend, BackendSpec
@@ -64,7 +64,7 @@ class Pool(Roster):
         on_change: OnChange | None = None,
     ) -> None:
         rules = rules or PoolRules()
-        super().__init__(name, rules, on_change)
+        super().__init__(name, rules, on_change, policy.by_slowness)
         self.policy_name = policy_name
         self.policy = policy
         self.rng = rng
@@ -218,6 +218,12 @@ class Pool(Roster):
                 backend.reweigh(now)
 
     # -- seen from outside ---------------------------------------------------------------------------
+
+    @property
+    def prefix_entries(self) -> int | None:
+        """Beginnings of prompts that the policy remembers; None where it remembers none by its nature."""
+        policy = self.policy
+        return policy.size if isinstance(policy, Remembering) else None
 
     def retry_after(self, now: float) -> float:
         """Seconds after which a refused client may hope: when something can free a backend, at least 1."""

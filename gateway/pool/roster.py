@@ -43,17 +43,21 @@ class Roster:
     """Owns a pool's backends and their states.
 
     `free` and `well` are in order by name and true as of the last `candidates`. `panic` is True while so few
-    backends are healthy that health is ignored; `panics` only grows.
+    backends are healthy that health is ignored; `panics` only grows. `by_slowness`: whoever chooses goes by
+    the slowness of backends, so that one that is cold gets little whatever its weight.
     """
 
     __slots__ = (
-        "_expires", "_stale", "_typical", "backends", "free", "model", "name", "now", "on_change", "panic",
-        "panics", "rules", "well",
+        "_expires", "_stale", "_typical", "backends", "by_slowness", "free", "model", "name", "now",
+        "on_change", "panic", "panics", "rules", "well",
     )  # fmt: skip
 
-    def __init__(self, name: str, rules: PoolRules, on_change: OnChange | None) -> None:
+    def __init__(
+        self, name: str, rules: PoolRules, on_change: OnChange | None, by_slowness: bool = False
+    ) -> None:
         self.name = name
         self.rules = rules
+        self.by_slowness = by_slowness
         self.on_change = on_change
         self.backends: tuple[Backend, ...] = ()
         self.well: list[Backend] = []
@@ -113,6 +117,12 @@ class Roster:
     def probed(self, backend: Backend, result: Result, detail: str, now: float) -> None:
         """Take the result of one active check; `detail` is a reason in a few words."""
         backend.health_checks[result] = backend.health_checks.get(result, 0) + 1
+        if result == "success" and self.by_slowness and backend.doubted(now):
+            # It was away for too short a time to be taken out, as when it was restarted. Its failures would
+            # keep it idle for seconds now that it is back; those of one whose checks are fine stand.
+            backend.slow_start.begin(now)
+            backend.speed.forgive()
+            self._stale = True
         if backend.health.observe(result, now):
             self._stale = True  # who fails after loading stays down, but is part of the pool again
         self._settle(backend, now, detail)
@@ -211,7 +221,7 @@ class Roster:
                 self._settle(backend, until, "ejection over")
             elif until:
                 self._expires = min(self._expires, until)
-            backend.reweigh(now)
+            backend.reweigh(now, self.by_slowness)
             if backend.slow_start.ramping:
                 self._expires = min(self._expires, now + REWEIGH_S)
             if now < backend.cool_until:

@@ -17,21 +17,23 @@ written in is taken for slowness.
 
 from collections.abc import Sequence
 from math import exp
+from typing import Final
 
 from gateway.pool.line import Own
 from gateway.pool.work import WorkModel
 from gateway.sizes import STREAMED
 
 #: The pseudo-count, as a share of the time constant.
-PRIOR = 0.25
+PRIOR: Final = 0.25
 #: In what time a backend that is not heard of is thought to have become an ordinary one; seconds.
-MEMORY_S = 10.0
+MEMORY_S: Final = 10.0
 #: Chance explains distances up to about the root of this many standard deviations: two.
-STANDS_OUT = 4.0
+STANDS_OUT: Final = 4.0
 #: Who is further off than this many times the median stands for himself, and says nothing of the others.
-FAR = 2.2
-_DIFFER = 0.01  # of the variance between backends, at each comparison: some ten seconds are remembered
-_LEAST_GAP_S = 0.05  # gaps between pieces are read off over at least so long
+FAR: Final = 2.2
+_FAULT_S: Final = 0.5  # of failures that still count; one counts for five when it happens
+_DIFFER: Final = 0.01  # of the variance between backends, at each comparison: some ten seconds are remembered
+_LEAST_GAP_S: Final = 0.05  # gaps between pieces are read off over at least so long
 
 
 class Speed:
@@ -171,6 +173,10 @@ class Speed:
         self._work_s += spent / max(self._standing(0.0), 1e-3)  # so that the ratio stays what it is
         self._fault_s += penalty_s
         self._settle()
+
+    def failing(self, now: float) -> bool:
+        """Do failures still count against it? One does for some two time constants."""
+        return self._fault_s * _decay(max(0.0, now - self._at) / self.model.tau_s) > _FAULT_S
 
     def forgive(self) -> None:
         """It has come back: its failures were those of before."""

@@ -6,24 +6,26 @@ and then `a + b n` seconds from piece to piece, when n streams are written at on
 continuous batching).
 """
 
+from typing import Final
+
 from gateway.pool.line import Line, Own
 from gateway.sizes import KINDS, STREAMED
 
 #: The time constant is so many times what one unit of work takes, and long enough for so many samples of each
 #: backend, within bounds in seconds: behind one of many gateways, or in a quiet pool, they are few.
-TAU_UNITS = 5.0
-TAU_SAMPLES = 12.0
-LEAST_TAU_S = 1.0
-MOST_TAU_S = 20.0
+TAU_UNITS: Final = 5.0
+TAU_SAMPLES: Final = 12.0
+LEAST_TAU_S: Final = 1.0
+MOST_TAU_S: Final = 20.0
 #: What is expected of a request before anything is known; the same for all backends, so it decides nothing.
-UNKNOWN_S = 1.0
+UNKNOWN_S: Final = 1.0
 #: What a streamed request costs, in pieces beside the first: the machine's speed at writing, against its
 #: reading.
-PIECES = 20.0
+PIECES: Final = 20.0
 #: How much a second of reading ahead of a prompt weighs: it also holds up those who write there.
-AHEAD = 3.0
-_PACE_S = 5.0  # over which the rate of samples is told
-_SLOW = 0.002  # of means over the pool, per sample
+AHEAD: Final = 3.0
+_PACE_S: Final = 5.0  # over which the rate of samples is told
+_SLOW: Final = 0.002  # of means over the pool, per sample
 
 
 class WorkModel:
@@ -34,6 +36,7 @@ class WorkModel:
 
     __slots__ = (
         "_first",
+        "_near",
         "_rate",
         "_samples",
         "_seen",
@@ -53,6 +56,7 @@ class WorkModel:
     def __init__(self) -> None:
         self._first = [0.0] * KINDS  # seconds to the first body byte, by size class
         self._seen = [0] * KINDS
+        self._near = [-1] * KINDS  # the class that stands for each; looked for once, as picks ask often
         self.crowd = Line()  # how that grows with what is in flight; plain answers
         self.queue = Line(supposed=1.0, ridge=30.0)  # and with what waits to be read, in units of it; streams
         self.gap = Line(least=0.0)  # seconds from piece to piece, by streams being written
@@ -72,14 +76,19 @@ class WorkModel:
 
     def first_s(self, kind: int) -> float:
         """Seconds to the first byte for this size class; of the nearest one known, 0 where none is."""
-        if self._seen[kind]:
-            return self._first[kind]
+        near = self._near[kind]
+        if near < 0:
+            self._near[kind] = near = self._nearest(kind)
+        return self._first[near]
+
+    def _nearest(self, kind: int) -> int:
+        """The seen class nearest to it, of the same half; itself when there is none."""
         base = kind & STREAMED
-        for away in range(1, STREAMED):
+        for away in range(STREAMED):
             for near in (kind - away, kind + away):
                 if base <= near < base + STREAMED and self._seen[near]:
-                    return self._first[near]
-        return 0.0
+                    return near
+        return kind
 
     def cost_s(self, kind: int, in_flight: int, ahead_s: float, streams: int) -> float:
         """Seconds a request takes when sent to an ordinary backend with so much under way already.
@@ -108,6 +117,8 @@ class WorkModel:
         first = self._first[kind] if seen else ordinary
         line, n = (self.crowd, float(in_flight)) if kind < STREAMED else (self.queue, ahead_s / first)
         factor = line.at(n) if line.seen else 1.0
+        if not seen:
+            self._near = [-1] * KINDS
         self._seen[kind] = seen + 1
         first += (ordinary / factor - first) * max(_SLOW, 1.0 / (seen + 1))
         self._first[kind] = first

@@ -44,10 +44,23 @@ Version = Annotated[
 ]
 
 
+def _redis_url(value: object) -> str:
+    if (
+        isinstance(value, str)
+        and value.startswith(("redis://", "rediss://", "unix://"))
+        and value.isprintable()
+    ):
+        return value
+    raise ValueError("a URL such as redis://redis:6379/0, rediss://… for TLS, or unix:///path/to/socket")
+
+
+RedisUrl = Annotated[str, Kind("redis URL", _redis_url, {"type": "string", "pattern": "^(rediss?|unix)://"})]
+
+
 class Redis(Section):
     """The server that `store: redis` shares entries through: Redis or Valkey."""
 
-    url: Text = "redis://127.0.0.1:6379/0"
+    url: RedisUrl = "redis://127.0.0.1:6379/0"
     """`redis://` or `rediss://` (TLS), with user and password where the server wants them; they belong into
     the environment: `redis://:${REDIS_PASSWORD}@redis:6379/0`."""
     namespace: Text = "gateway"

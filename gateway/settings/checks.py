@@ -19,6 +19,7 @@ def check(data: object) -> Iterator[Finding]:
     for name, pool in pools.items():
         yield from _backend_names(_mapping(pool), ("pools", name))
     yield from _routes(settings, [str(name) for name in pools])
+    yield from _cache(_mapping(settings.get("cache")))
 
 
 def _mapping(value: object) -> dict[str, object]:
@@ -63,6 +64,14 @@ def _addresses(settings: dict[str, object]) -> Iterator[Finding]:
         yield Finding(("admin",), "a port that listen does not use")
     elif clashes:
         yield Finding(clashes[0], "a port that admin (127.0.0.1:9901 unless given) does not use")
+
+
+def _cache(cache: dict[str, object]) -> Iterator[Finding]:
+    """A file has a place, and an entry fits in."""
+    if cache.get("store") == "disk" and cache.get("path") in (None, "null"):
+        yield Finding(("cache", "store"), "disk together with cache.path, the file, or another store")
+    if cache.get("store") == "redis" and cache.get("path") not in (None, "null"):
+        yield Finding(("cache", "path"), "no path: store redis keeps nothing in a file")
 
 
 def _backend_names(pool: dict[str, object], path: Path) -> Iterator[Finding]:

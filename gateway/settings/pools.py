@@ -257,9 +257,9 @@ class Pool(Section):
     timeouts: Timeouts = Timeouts()
     """Limits on each wait."""
     slow_start: DurationOrZero = 30.0
-    """How long a backend that has just come (back) is given less work, rising from a tenth of its weight to
-    all of it; it also has to prove itself by answers. `0`: all at once. A pool's first backends start with
-    all."""
+    """How long a backend that has just come (back) gets less work, from a tenth of its weight to all of it;
+    it must prove itself by answers too. Where the policy sees slowness, nine that are not slow end it. `0`:
+    all at once. A pool's first backends start with all."""
     retries: Retries = Retries()
     """When a request is sent again."""
     hedging: Hedging | None = None

@@ -25,6 +25,7 @@ class TrueSed:
     __slots__ = ("_oracle",)
 
     patient = False
+    by_slowness = False
 
     def __init__(self, oracle: Oracle) -> None:
         self._oracle = oracle
@@ -55,6 +56,7 @@ class Clairvoyant:
     __slots__ = ("_oracle",)
 
     patient = False
+    by_slowness = False
 
     def __init__(self, oracle: Oracle) -> None:
         self._oracle = oracle

@@ -221,7 +221,7 @@ def test_weights_are_honoured_in_a_large_pool(name: str) -> None:
     """Every fourth of 200 has three times the weight of the others: half of the work, within three points."""
     candidates = fleet(200)
     for view in candidates[::4]:
-        view.weight = 3.0
+        view.weight = view.base_weight = 3.0
     counts = tally(POLICIES[name](OPTIONS), candidates, 20_000, hold=4000)
     heavy = sum(counts[view.name] for view in candidates[::4])
     assert abs(heavy / 20_000 - 0.5) < 0.03, heavy
@@ -320,6 +320,15 @@ def test_a_slow_backend_gets_little_but_not_nothing(policy: str) -> None:
     assert share(picks, "d", 10.0, 100.0) < 1 / 13
     for start in (10.0, 40.0, 70.0):
         assert share(picks, "d", start, start + 30.0) > 0.0
+
+
+@every_policy
+def test_who_goes_by_slowness_leaves_the_slow_ones_alone(make: Make) -> None:
+    """Whatever the weight: a pool trusts those policies with backends that may be cold."""
+    policy = make(OPTIONS)
+    if policy.by_slowness:
+        cold = [View("a", expected=1.0, weight=0.3), View("b", expected=1.0), View("c", expected=0.2)]
+        assert {policy.pick(cold, context(seed)).name for seed in range(20)} == {"c"}
 
 
 @every_policy

@@ -16,12 +16,19 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from gateway import clock
 from gateway.admin import server
 from gateway.balancing.least_latency import LeastLatency
+from gateway.cache.cache import Cache
+from gateway.cache.key import KeyMaker
+from gateway.cache.memory import MemoryStore
+from gateway.cache.rules import CacheRule
+from gateway.cache.scope import parse_scope
 from gateway.messages import AttemptTrace, Exchange, Outcome
 from gateway.pool.backend import BackendSpec
 from gateway.pool.pool import Pool
+from gateway.route_cache import RouteCache
 from gateway.telemetry.decisions import Decisions
 from gateway.telemetry.exposition import Exposition
-from gateway.telemetry.metrics import SERIES, Metrics
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.series import SERIES
 from tests.unit.pool.asking import take
 
 MANUAL = Path(__file__).parents[2] / "docs" / "admin.md"
@@ -47,6 +54,11 @@ class View:
             ODD: self._pool(ODD, "a/b"),
         }
         self.exposition = Exposition(self.metrics, lambda: self.pools.values())
+        self.cache = Cache(MemoryStore(1 << 20), None, lambda name, work: work.close(), 1 << 20)
+        self.cache.memory.figures.evictions["expired"] = 193
+        maker = KeyMaker("embeddings", frozenset(("user",)), parse_scope("shared"), b"")
+        route = self.metrics.route("embeddings")
+        self.cached_routes = {"embeddings": RouteCache(CacheRule(), maker, self.cache, route, "", b"")}
         self._request()
 
     def _pool(self, name: str, *names: str) -> Pool:

@@ -8,8 +8,10 @@ from functools import cache
 
 import pytest
 
+from gateway.pool.pool import Pool
 from gateway.simulate import Gateways, pool_of, run
 from gateway.simulation.builtin import SCENARIOS
+from gateway.simulation.scenario import Condition, Group, Scenario, Work
 from gateway.simulation.statistics import Result
 from gateway.simulation.world import World
 
@@ -45,6 +47,41 @@ def test_short_requests_are_answered_soon(scenario: str, against: str, most: flo
     """The 99th percentile end to end, against a reference or a peer."""
     ours, theirs = (mean(simulated(scenario, policy, 100.0), "total", "p99") for policy in (OURS, against))
     assert ours <= most * theirs
+
+
+def test_restarts_that_follow_one_another_are_hardly_felt() -> None:
+    """As in the shoot-out: eight in turn are gone for 0.85 s and load for 0.4 s, and who is back is needed at
+    once. Slow start is left on; against counting requests without it, and against no restarts at all."""
+    restarts = Condition("restart", start_s=2.0, every_s=1.7, down_s=0.85, load_s=0.4)
+    checks = {"interval": "1s", "timeout": "1s", "rise": 2, "fall": 2}
+    pool = {"health": checks, "outlier": {"ejection": "5s"}, "retries": {"attempts": 3}}
+    made = Scenario(
+        "restarts", "", "slots", (Group(8),), Work(load=0.65, mean_s=0.155), (restarts,), 17.0, 2.0
+    )
+    ours = [run(replace(made, pool=pool), OURS, seed) for seed in range(1, 9)]
+    at_once = replace(made, pool=pool | {"slow_start": 0})
+    theirs = [run(at_once, "least_requests", seed) for seed in range(1, 9)]
+    unhurt = [run(replace(made, conditions=()), OURS, seed) for seed in range(1, 9)]
+    assert mean(ours, "total", "p99") <= 0.75 * mean(theirs, "total", "p99")
+    assert mean(ours, "total", "p99") <= 1.15 * mean(unhurt, "total", "p99")
+
+
+def test_cold_newcomers_get_no_burst() -> None:
+    """Two join in full load, three times slower at first: until they are warm neither has more than two of
+    four places taken, though answers alone could end its slow start."""
+    scenario = replace(SCENARIOS["scale-out"], duration_s=70.0)
+    for seed in SEEDS:
+        world = World(scenario, Gateways(pool_of(scenario), OURS), seed)
+        pool = world.lanes[0].pool
+        most: list[int] = []
+
+        def look(pool: Pool = pool, most: list[int] = most) -> None:
+            most.append(max(pool.backend(name).in_flight for name in ("m06", "m07")))
+
+        for tenth in range(1, 60):
+            world.engine.at(60.0 + tenth / 10, look)
+        world.run()
+        assert 0 < max(most) <= 2, most
 
 
 @pytest.mark.parametrize(("figure", "most"), [("ttft", 0.7), ("per_token", 0.75)])

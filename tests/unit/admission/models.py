@@ -17,7 +17,7 @@ Service = Callable[[random.Random], float]
 class Limiter(Protocol):
     limit: int
 
-    def observe(self, x: float, in_flight: int, now: float) -> None: ...
+    def observe(self, x: float, in_flight: int, now: float, passed: int) -> None: ...
 
 
 def exponential(rng: random.Random) -> float:
@@ -86,13 +86,13 @@ class Slots:
         )
         self.limiter = AutoLimit()
         self.now = 0.0
-        self.events: list[tuple[float, int, str, tuple[float, int, float]]] = []
+        self.events: list[tuple[float, int, str, tuple[float, int, int, float]]] = []
         self.number = 0
         self.waiting = self.in_flight = self.busy = self.answers = 0
         self.work = 0.0
-        self.inside: deque[tuple[float, int]] = deque()  # (sent, in flight then)
+        self.inside: deque[tuple[float, int, int]] = deque()  # (sent, in flight then, answers by then)
 
-    def at(self, time: float, kind: str, what: tuple[float, int, float] = (0.0, 0, 0.0)) -> None:
+    def at(self, time: float, kind: str, what: tuple[float, int, int, float] = (0.0, 0, 0, 0.0)) -> None:
         self.number += 1
         heapq.heappush(self.events, (time, self.number, kind, what))
 
@@ -116,18 +116,19 @@ class Slots:
             self.go_on()
         return trace
 
-    def answered(self, sent: float, in_flight: int, work_s: float) -> None:
+    def answered(self, sent: float, in_flight: int, answers: int, work_s: float) -> None:
+        passed = self.answers - answers
         self.busy -= 1
         self.in_flight -= 1
         self.answers += 1
         self.work += work_s
-        self.limiter.observe((self.now - sent) / self.mean_s, in_flight, self.now)
+        self.limiter.observe((self.now - sent) / self.mean_s, in_flight, self.now, passed)
 
     def go_on(self) -> None:
         while self.waiting and self.in_flight < self.limiter.limit:
             self.waiting -= 1
             self.in_flight += 1
-            self.inside.append((self.now, self.in_flight))
+            self.inside.append((self.now, self.in_flight, self.answers))
         while self.inside and self.busy < self.slots(self.now):
             self.busy += 1
             work_s = self.service(self.rng) * self.mean_s
@@ -145,7 +146,9 @@ class Batch:
         self.rng = random.Random(seed)
         self.places, self.output = places, output
         self.limiter: Limiter = AutoLimit() if limiter is None else limiter
-        self.outside: deque[list[float]] = deque()  # [sent, in flight then, prompt tokens, expected seconds]
+        self.outside: deque[list[float]] = (
+            deque()
+        )  # [sent, in flight and begun then, prompt, expected seconds]
         self.reading: deque[list[float]] = deque()
         self.writing: list[tuple[int, int]] = []
         self.in_flight = self.step = self.number = 0
@@ -160,8 +163,9 @@ class Batch:
             self.now += 0.015 + 0.0006 * len(self.writing) + read / 16_000.0
             self.step += 1
             tokens += len(self.writing) + len(first)
-            for sent, in_flight, _, expected_s in first:
-                self.limiter.observe((self.now - sent) / expected_s, int(in_flight), self.now)
+            for sent, in_flight, begun, _, expected_s in first:
+                passed = self.number - int(begun)
+                self.limiter.observe((self.now - sent) / expected_s, int(in_flight), self.now, passed)
                 self.number += 1
                 length = max(1, int(self.output * lognormal(self.rng, 1.0)))
                 heapq.heappush(self.writing, (self.step + length, self.number))
@@ -177,7 +181,7 @@ class Batch:
         while self.in_flight < self.limiter.limit:
             self.in_flight += 1
             prompt = max(1.0, 1000.0 * lognormal(self.rng, 1.0))
-            self.outside.append([self.now, self.in_flight, prompt, 0.0156 + prompt / 16_000.0])
+            self.outside.append([self.now, self.in_flight, self.number, prompt, 0.0156 + prompt / 16_000.0])
         while self.outside and len(self.reading) + len(self.writing) < self.places:
             self.reading.append(self.outside.popleft())
 
@@ -186,9 +190,9 @@ class Batch:
         read, first = 0.0, []
         while self.reading and read < 512.0:
             job = self.reading[0]
-            part = min(512.0 - read, job[2])
-            job[2] -= part
+            part = min(512.0 - read, job[3])
+            job[3] -= part
             read += part
-            if job[2] <= 0.0:
+            if job[3] <= 0.0:
                 first.append(self.reading.popleft())
         return read, first

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from statistics import fmean
 
 import pytest
 from hypothesis import settings
@@ -72,7 +73,7 @@ class Fixed:
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def observe(self, x: float, in_flight: int, now: float) -> None:
+    def observe(self, x: float, in_flight: int, now: float, passed: int) -> None:
         pass
 
 
@@ -87,6 +88,40 @@ def test_it_finds_the_places_of_a_batching_backend(places: int, output: float, s
     trace = Batch(seed, places, output).run(240)
     assert trace.done(60, 240) >= 0.88 * best.done(60, 240)
     assert 0.8 * places <= trace.limit(60, 240) <= 1.25 * places
+
+
+@pytest.mark.parametrize("places", [64, 128])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_many_places_of_a_batching_backend_are_used(places: int, seed: int) -> None:
+    """Reading many prompts makes first bytes late long before there are no more places; it is not misled.
+
+    Few are unanswered, so nobody can be waiting for a place.
+    """
+    best = Batch(seed, places, 200.0, Fixed(places)).run(240)
+    trace = Batch(seed, places, 200.0).run(240)
+    assert trace.done(60, 240) >= 0.93 * best.done(60, 240)
+    assert 0.65 * places <= trace.limit(60, 120)
+    assert 0.7 * places <= trace.limit(120, 240) <= 1.25 * places
+
+
+def test_where_prompts_are_what_there_is_too_much_of_it_stops_before_the_places() -> None:
+    """Short answers: at a quarter of the places all that can be read is read, and more would only wait."""
+    best = Batch(1, 64, 30.0, Fixed(64)).run(240)
+    trace = Batch(1, 64, 30.0).run(240)
+    assert trace.done(60, 240) >= 0.93 * best.done(60, 240)
+    assert trace.limit(60, 240) <= 0.5 * 64
+
+
+@pytest.mark.parametrize("service", [exponential, lognormal, truncated])
+@pytest.mark.parametrize("slots", [2, 3, 4, 6])
+def test_the_first_look_costs_next_to_nothing(slots: int, service: Service) -> None:
+    """Into full load from the first second: of what irregular answers allow in a minute, under a twentieth.
+
+    It sees by who overtakes whom that nobody waits, and need not try how much less gets done with fewer.
+    """
+    shares = [Slots(seed, service, lambda now: slots).run(60).done(5, 60) / slots for seed in range(1, 7)]
+    assert fmean(shares) >= 0.95
+    assert min(shares) >= 0.88
 
 
 # -- following it ----------------------------------------------------------------------------------------
@@ -232,6 +267,20 @@ def test_under_steady_failures_it_does_not_climb() -> None:
     assert max(limits) <= 16
 
 
+def test_under_steady_failures_it_does_not_climb_either_where_nobody_seems_to_wait() -> None:
+    """Those that are answered are so before all others: a batching backend, say."""
+    rng, limiter, limits = random.Random(1), AutoLimit(), []
+    for number in range(600_00):
+        now = number / 100.0
+        if rng.random() < 0.2:
+            limiter.failed(now)
+        else:
+            limiter.observe(rng.expovariate(1.0), limiter.limit, now, 0)
+        limits.append(limiter.limit)
+    assert max(limits[60_00:]) <= 8
+    assert max(limits) <= 16
+
+
 def test_failures_now_and_then_cut_nothing() -> None:
     """One in two hundred, as in any network."""
     limits = failing(0.005, 120.0, AutoLimit())
@@ -301,11 +350,13 @@ class LimitMachine(RuleBasedStateMachine):
         used=st.sampled_from([0.0, 0.4, 0.8, 1.0, 1.5]),
         count=st.integers(1, 80),
         gap_s=st.sampled_from([0.0, 0.01, 1.0]),
+        passed=st.sampled_from([-1.0, 0.0, 0.2, 0.9, 3.0]),
     )
-    def observe(self, x: float, used: float, count: int, gap_s: float) -> None:
+    def observe(self, x: float, used: float, count: int, gap_s: float, passed: float) -> None:
         for number in range(count):
             self.now += gap_s
-            self.limiter.observe(x * (1 + number % 3), max(1, int(used * self.limiter.limit)), self.now)
+            n = max(1, int(used * self.limiter.limit))
+            self.limiter.observe(x * (1 + number % 3), n, self.now, int(passed * n))
 
     @rule(count=st.integers(1, 80), gap_s=st.sampled_from([0.0, 0.01, 1.0]))
     def fail(self, count: int, gap_s: float) -> None:

@@ -14,15 +14,15 @@ from tests.unit.admission.models import Service, exponential, lognormal, truncat
 def read(values: list[float], in_flight: int = 4, level: float = 0.0) -> Reading:
     window = Window()
     for value in values:
-        window.add(value, in_flight, level, 0.0)
+        window.add(value, in_flight, level, 0.0, in_flight)
     return window.read()
 
 
 def test_a_reading_is_mean_and_deviation_of_logarithms() -> None:
     """Of e and 1/e: level 0, spread 1; in flight is the mean."""
     window = Window()
-    window.add(exp(1.0), 3, 0.0, 5.0)
-    window.add(exp(-1.0), 4, 0.0, 5.0)
+    window.add(exp(1.0), 3, 0.0, 5.0, 3)
+    window.add(exp(-1.0), 4, 0.0, 5.0, 4)
     reading = window.read()
     assert (reading.level, reading.spread) == pytest.approx((0.0, 1.0))
     assert reading.in_flight == 3.5
@@ -32,12 +32,12 @@ def test_a_reading_is_mean_and_deviation_of_logarithms() -> None:
 def test_a_window_lasts_a_second() -> None:
     """From its first sample; cleared, it begins anew."""
     window = Window()
-    window.add(1.0, 1, 0.0, 10.0)
+    window.add(1.0, 1, 0.0, 10.0, 1)
     assert not window.lasts(10.0 + WINDOW_S - 0.01)
     assert window.lasts(10.0 + WINDOW_S)
     window.clear()
     assert window.count == 0
-    window.add(1.0, 1, 0.0, 20.0)
+    window.add(1.0, 1, 0.0, 20.0, 1)
     assert not window.lasts(20.5)
     assert window.read().level == 0.0
     assert repr(window) == "<Window 1 samples>"
@@ -73,6 +73,41 @@ def test_waiting_narrows_the_spread(service: Service) -> None:
     free, waiting = read(work), read([0.25 + value for value in work])
     assert 0.3 < narrowing(free, waiting) < 1.0
     assert waiting.level > free.level
+
+
+def passed(values: list[int], in_flight: int) -> Reading:
+    window = Window()
+    for value in values:
+        window.add(1.0, in_flight, 0.0, 0.0, value)
+    return window.read()
+
+
+def test_those_unanswered_are_counted_by_littles_law() -> None:
+    """The mean number of others that were answered meanwhile, over the number in flight; at most all."""
+    assert passed([1, 2, 3], 20).unanswered == pytest.approx(0.1)
+    assert passed([50, 70], 20).unanswered == 1.0
+
+
+def test_overtaking_is_being_answered_before_most() -> None:
+    """Fewer than three tenths of those in flight were answered meanwhile."""
+    assert passed([5, 6, 19, 40], 20).overtook == 0.25
+    assert passed([0, 1], 2).overtook == 0.5
+
+
+def test_no_more_can_wait_than_are_unanswered() -> None:
+    """Whatever level and spread say; nothing is ruled out where all are, or where it is not known."""
+    assert Reading(0.0, 1.0, 20.0).most_waiting == float("inf")
+    assert passed([0, 0], 20).most_waiting == 0.0
+    assert 0.05 < passed([1, 0], 20).most_waiting < 0.1
+    assert passed([19, 18], 20).most_waiting > 2.0
+
+
+def test_nobody_waits_where_many_overtake() -> None:
+    """Two at once, and one in two is answered first: nobody was before it. Of twenty, a quarter at most."""
+    assert passed([0, 2], 2).most_waiting == 0.0
+    assert 0.2 < passed([4, 4, 25, 25, 25], 20).most_waiting < 0.3
+    assert passed([5, 25, 25, 25, 25, 25], 20).most_waiting == float("inf")
+    assert passed([5, 25, 25, 25, 25, 25], 20).free
 
 
 def test_how_much_narrower_has_bounds() -> None:

@@ -82,6 +82,24 @@ def test_batching_counts_as_free() -> None:
     assert asked[-1] >= 64
 
 
+def test_it_stops_where_the_order_of_answers_shows_that_nobody_waits() -> None:
+    """At the number of slots, not at a half or a quarter of it, where half of the work would wait outside."""
+
+    def shows(n: float) -> Reading:
+        reading = irregular(4)(n)
+        return Reading(reading.level + 1.0, reading.spread, n, 0.8, 0.3 if n <= 4 else 0.0)
+
+    found, asked = search(shows)
+    assert asked == [8, 4, 4]
+    assert found.reference is not None
+    assert found.reference.in_flight == 4
+
+
+def test_it_goes_up_while_few_are_unanswered() -> None:
+    """Though each doubling makes first bytes as much later as waiting would: prompts are being read."""
+    assert search(lambda n: Reading(log(n), 0.4, n, 0.05 if n <= 64 else 0.5, 1.0))[1][-1] == 64
+
+
 def test_where_the_limit_cannot_move_it_ends() -> None:
     """At the ceiling, or while failures hold it."""
     found = Search()

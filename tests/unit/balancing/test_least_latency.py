@@ -1,5 +1,6 @@
 """Lowest expected time for the weight, inside a guard that gives way. Ties: test_policies_exact.py."""
 
+import random
 from collections import Counter
 from math import inf
 
@@ -7,16 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.balancing.context import PickContext
 from gateway.balancing.least_latency import GUARD, GUARD_STREAMS, LIFT, LeastLatency
 from tests.unit.balancing.views import View, context, picked
-
-
-class Ramping(View):
-    """A backend that has a tenth of its weight for now."""
-
-    @property
-    def base_weight(self) -> float:
-        return self.weight * 10.0
 
 
 def pick(*candidates: View, seed: int = 1) -> str:
@@ -49,8 +43,7 @@ def test_exactly_the_most_is_not_too_much() -> None:
 def test_streams_may_lie_further_apart() -> None:
     """Of 20 in two 1.8 x 10 + 1 = 19 are allowed where a stream is asked for; scores say so too."""
     assert GUARD_STREAMS == 1.8
-    at = context()
-    at.stream = True
+    at = PickContext(10.0, random.Random(1), stream=True)
     for in_flight, name in ((19, "a"), (20, "b")):
         candidates = [view("a", 0.1, in_flight), view("b", 0.2, 20 - in_flight)]
         assert LeastLatency().pick(candidates, at).name == name
@@ -65,7 +58,8 @@ def test_weights_widen_the_guard() -> None:
 
 def test_slow_start_narrows_the_guard_and_nothing_else() -> None:
     """A newcomer is as quick as it is, but has one at a time where its peers have ten."""
-    new = Ramping("c", weight=0.1, expected=0.1)
+    new = View("c", weight=0.1, expected=0.1)
+    new.base_weight = 1.0
     peers = [view("a", 0.2, 10), view("b", 0.2, 10)]
     assert pick(*peers, new) == "c"
     new.in_flight = 2  # 0.1 x (1.2 x 22/2.1 + 1/0.7)
@@ -74,7 +68,8 @@ def test_slow_start_narrows_the_guard_and_nothing_else() -> None:
 
 def test_one_who_has_nothing_is_always_asked() -> None:
     """However little its weight."""
-    new = Ramping("c", weight=1e-6, expected=1e-9)
+    new = View("c", weight=1e-6, expected=1e-9)
+    new.base_weight = 1e-5
     assert pick(view("a", 0.2), view("b", 0.2), new) == "c"
 
 

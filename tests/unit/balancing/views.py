@@ -4,11 +4,16 @@ import random
 
 from gateway.balancing.policy import NO_LIMIT, BackendView, PickContext
 
+FACTS = ("base_weight", "expected", "in_flight", "latency", "limit", "name", "waiting", "weight")
 
-class View:
-    """A backend as policies see it. Unless given, what is expected of it is latency x (in flight + 1)."""
 
-    __slots__ = ("__weakref__", "expected", "in_flight", "latency", "limit", "name", "waiting", "weight")
+class View(BackendView):
+    """A backend as policies see it. Unless given, what is expected of it is latency x (in flight + 1).
+
+    `waiting` is 0 unless set. Nobody is in slow start, unless `weight` is changed alone.
+    """
+
+    __slots__ = ("__weakref__", "expected", "latency", "waiting")
 
     def __init__(
         self,
@@ -23,17 +28,12 @@ class View:
         self.latency = latency
         self.in_flight = in_flight
         self.waiting = 0
-        self.weight = weight
+        self.weight = self.base_weight = weight
         self.limit = limit
         self.expected = expected
 
     def __repr__(self) -> str:
         return f"<View {self.name}>"
-
-    @property
-    def base_weight(self) -> float:
-        """The same as `weight`: nobody is in slow start."""
-        return self.weight
 
     def latency_s(self, now: float) -> float | None:
         return self.latency
@@ -44,7 +44,7 @@ class View:
         return (0.1 if self.latency is None else self.latency) * (self.in_flight + 1)
 
     def facts(self) -> tuple[object, ...]:
-        return tuple([getattr(self, slot) for slot in self.__slots__ if slot != "__weakref__"])
+        return tuple([getattr(self, fact) for fact in FACTS])
 
 
 def fleet(count: int) -> list[View]:

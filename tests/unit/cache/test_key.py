@@ -34,7 +34,7 @@ ALICE, BOB = (b"Authorization", b"Bearer alice"), (b"Authorization", b"Bearer bo
 def test_no_two_of_these_share_a_key() -> None:
     """Credentials, methods, routes, pools, models, hosts, paths, queries, types, codings, bodies, rules."""
     gzip = (b"Content-Encoding", b"gzip")
-    claimed = head(ALICE)
+    claimed = head(ALICE, method="GET")
     claimed.claims = {b"x-forwarded-host": b"elsewhere"}
     digests = [
         digest(head()),
@@ -47,7 +47,7 @@ def test_no_two_of_these_share_a_key() -> None:
         digest(head(ALICE), pool="pi", identity=""),
         digest(head(ALICE), pool="", identity="pi"),
         digest(head(ALICE), identity="j"),
-        digest(head(ALICE, host=b"other")),
+        digest(head(ALICE, method="GET", host=b"other")),
         digest(claimed),
         digest(head(ALICE, target=b"/v1/chat/completions/")),
         digest(head(ALICE, target=b"/v1/chat/completions?")),
@@ -87,6 +87,17 @@ def test_what_makes_no_difference() -> None:
         for name in (b"x", b"y")
     ]
     assert forms[0] == forms[1]
+
+
+def test_replicas_share_keys_whatever_they_are_called() -> None:
+    """The port they listen on makes no difference, nor does a computation's host; where a page is does."""
+
+    def of(method: str, host: bytes) -> bytes:
+        return digest(head(ALICE, method=method, host=host), BODY if method == "POST" else b"")
+
+    assert of("POST", b"one:8080") == of("POST", b"two") == of("POST", b"[::1]:80")
+    assert of("GET", b"one:8080") == of("GET", b"One") == of("GET", b"one:")
+    assert len({of("GET", host) for host in (b"one", b"two", b"[::1]", b"[::1]:80", b"[::2]:80")}) == 4
 
 
 def test_shared_is_shared() -> None:

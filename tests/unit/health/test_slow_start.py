@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.health.slow_start import ANSWERS, FLOOR, PATIENCE, SlowStart
+from gateway.health.slow_start import ANSWERS, FLOOR, PATIENCE, USUAL, SlowStart
 
 
 def ramp(answers: int, window_s: float = 30.0) -> SlowStart:
@@ -34,6 +34,36 @@ def ramp(answers: int, window_s: float = 30.0) -> SlowStart:
 def test_the_share_after_a_while(seconds: float, answers: int, factor: float) -> None:
     """The window is 30 s."""
     assert ramp(answers).factor(100.0 + seconds) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "answers", "slowness", "factor"),
+    [
+        (0.0, 0, 1.0, 0.1),  # nothing is proven yet
+        (1.0, 4, 1.0, 0.5),
+        (1.0, 9, 0.7, 1.0),
+        (1.0, 9, USUAL, 1.0),
+        (1.0, 9, USUAL + 0.01, 0.1),  # many answers, but slow ones
+        (15.0, 9, 3.0, 0.5),
+        (15.0, 0, 1.0, 1 / 6),  # not asked: no more than without
+        (90.0, 0, 3.0, 1.0),
+    ],
+)
+def test_quick_answers_are_proof_enough(seconds: float, answers: int, slowness: float, factor: float) -> None:
+    """Where slowness is gone by time holds back only those that are slow, or are not asked."""
+    assert ramp(answers).factor(100.0 + seconds, slowness) == pytest.approx(factor)
+
+
+def test_who_turns_out_to_be_cold_is_held_back_again() -> None:
+    """Until it was over: what was warm once is not cold for being slow."""
+    ramping = ramp(5)
+    assert ramping.factor(101.0, 1.0) == pytest.approx(0.6)
+    assert ramping.factor(101.5, 2.0) == FLOOR
+    assert ramping.factor(102.0, 1.0) == pytest.approx(0.6)
+    for _ in range(4):
+        ramping.succeeded()
+    assert ramping.factor(102.0, 1.0) == 1.0
+    assert ramping.factor(102.5, 9.0) == 1.0
 
 
 def test_a_new_one_does_not_ramp() -> None:

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from gateway.admission.limit import AutoLimit
 from gateway.balancing.least_latency import LeastLatency
 from gateway.health.faults import FAILURES
 from gateway.health.outlier import OutlierRule
@@ -65,6 +66,33 @@ def test_an_answer_without_a_body_counts_at_its_end() -> None:
     lease = take(pool_of(), 1.0)
     lease.close(Outcome.OK, 1.3)
     assert lease.backend.latency.value_s == pytest.approx(0.3)
+
+
+class Noted(AutoLimit):
+    """A limiter that remembers what it was told: in flight, and how many ceased to wait meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(100)
+        self.told: list[tuple[int, int]] = []
+
+    def observe(self, x: float, in_flight: int, now: float, passed: int = -1) -> None:
+        self.told.append((in_flight, passed))
+
+
+def test_the_limiter_is_told_who_was_answered_before_whom() -> None:
+    """Who has left, or failed, waits no longer either; streams under way were answered."""
+    pool = pool_of(backends=1)
+    backend = pool.backends[0]
+    backend.limiter = noted = Noted()
+    first = take(pool, 1.0, stream=True)
+    first.first_body_byte(1.5)
+    second, left, failed, last = (take(pool, 2.0) for _ in range(4))
+    last.close(Outcome.OK, 3.0)
+    left.close(Outcome.CANCELLED, 3.0)
+    failed.close(Outcome.TIMEOUT, 3.0)
+    second.close(Outcome.OK, 4.0)
+    first.close(Outcome.OK, 5.0)
+    assert noted.told == [(1, 0), (5, 0), (2, 3)]
 
 
 def test_a_client_that_leaves_gives_no_sample() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.admission.queue import QueueRule, Ticket
 from gateway.balancing.least_latency import LeastLatency
+from gateway.balancing.least_requests import LeastRequests
 from gateway.balancing.round_robin import RoundRobin
 from gateway.errors import GatewayError
 from gateway.health.outlier import OutlierRule
@@ -420,6 +421,26 @@ def test_a_new_backend_is_scored_like_a_typical_one() -> None:
     leases = [take(pool, 20.5) for _ in range(20)]
     taken = Counter(lease.backend.name for lease in leases)
     assert taken["a"] > taken["new"] > taken["c"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "seconds", "weight"),
+    [
+        (LeastLatency(), 0.1, 1.0),
+        (LeastLatency(), 0.3, 0.15),  # three times slower: by time
+        (LeastRequests(), 0.1, 0.15),  # nobody would see it if the next ones were slow
+    ],
+)
+def test_quick_answers_end_a_ramp_where_slowness_is_gone_by(
+    policy: LeastLatency | LeastRequests, seconds: float, weight: float
+) -> None:
+    """Of a newcomer, of thirty seconds, after four and a half and more than nine answers."""
+    pool = Pool("chat", specs("a", "b"), "policy", policy, random.Random(1))
+    at_work(pool, {"a": 0.1, "b": 0.1}, 20.0)
+    pool.replace(specs("a", "b", "new"), 20.0)
+    at_work(pool, {"a": 0.1, "b": 0.1, "new": seconds}, 24.3, since=20.0)
+    pool.candidates(24.5)
+    assert pool.backend("new").weight == pytest.approx(weight, abs=0.01)
 
 
 def test_reload_keeps_what_is_known() -> None:

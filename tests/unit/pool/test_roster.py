@@ -20,8 +20,10 @@ def specs(*names: str, **more: float) -> list[BackendSpec]:
     return [BackendSpec(f"http://{name}.test", name, **more) for name in names]  # type: ignore[arg-type]
 
 
-def roster_of(*names: str, rules: PoolRules | None = None, **more: float) -> Roster:
-    roster = Roster("chat", rules or PoolRules(), None)
+def roster_of(
+    *names: str, rules: PoolRules | None = None, by_slowness: bool = False, **more: float
+) -> Roster:
+    roster = Roster("chat", rules or PoolRules(), None, by_slowness)
     roster.replace(specs(*names, **more), 0.0)
     return roster
 
@@ -307,6 +309,51 @@ def test_who_comes_back_is_forgiven_its_failures() -> None:
     assert backend.speed.value(1.0, 0) > 5.0
     assert free(roster, 11.0) == "ab"
     assert backend.speed.value(11.0, 0) == pytest.approx(1.0)
+
+
+def fail(backend: Backend, now: float) -> None:
+    backend.speed.opened(now, 0, 0.0)
+    backend.speed.gone(now, 0, 0.0, 0.0, 5.0)
+
+
+def test_who_was_away_too_shortly_to_be_taken_out_has_come_back_too() -> None:
+    """Requests failed, and then a probe; when the next one is good it was restarted, so it starts anew."""
+    roster = roster_of("a", "b", rules=PROBED, by_slowness=True)
+    probe(roster, {"a": "success", "b": "success"})
+    backend = roster.backend("a")
+    fail(backend, 2.0)
+    probe(roster, {"a": "failure"}, now=2.5)
+    assert free(roster, 3.0) == "ab"
+    assert backend.speed.value(3.0, 0) > 5.0
+    probe(roster, {"a": "success"}, now=3.5)
+    roster.candidates(3.5)
+    assert backend.speed.value(3.5, 0) == pytest.approx(1.0)
+    assert backend.weight == FLOOR
+
+
+@pytest.mark.parametrize(
+    ("failed_at", "probed", "by_slowness"),
+    [
+        (2.0, "success", True),  # its checks are fine all the time: fast failures, which stand
+        (None, "failure", True),  # a probe was lost, nothing else
+        (-30.0, "failure", True),  # or its failures are of long ago
+        (2.0, "failure", False),  # nothing keeps it idle, but the ramp would, for long
+    ],
+)
+def test_who_was_not_away_has_not_come_back(
+    failed_at: float | None, probed: Result, by_slowness: bool
+) -> None:
+    """Probes and traffic must both have spoken against it, and whoever chooses must go by slowness."""
+    roster = roster_of("a", "b", rules=PROBED, by_slowness=by_slowness)
+    probe(roster, {"a": "success", "b": "success"})
+    backend = roster.backend("a")
+    if failed_at is not None:
+        fail(backend, failed_at)
+    probe(roster, {"a": probed}, now=2.5)
+    probe(roster, {"a": "success"}, now=3.5)
+    roster.candidates(3.5)
+    assert backend.weight == 1.0
+    assert (backend.speed.value(3.5, 0) > 5.0) == (failed_at == 2.0)
 
 
 def test_a_degraded_backend_keeps_a_share_of_its_weight() -> None:

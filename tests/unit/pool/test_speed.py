@@ -294,6 +294,20 @@ def test_failures_do_not_move_the_measure() -> None:
     assert speeds[0].value(100.0, 0) == pytest.approx(1.0, abs=0.1)
 
 
+def test_failures_count_for_a_while() -> None:
+    """One for some two time constants, also where nothing else happens; forgiven ones not at all."""
+    model = WorkModel()
+    speed = Speed(model)
+    assert not speed.failing(100.0)
+    speed.opened(100.0, 0, 0.2)
+    speed.gone(100.0, 0, 0.2, 0.0, 5.0)
+    assert speed.failing(100.0)
+    assert speed.failing(100.0 + 2.2 * model.tau_s)
+    assert not speed.failing(100.0 + 2.4 * model.tau_s)
+    speed.forgive()
+    assert not speed.failing(100.0)
+
+
 def test_comparing_nobody_is_no_error() -> None:
     """A pool none of whose backends has been asked yet."""
     model = WorkModel()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.pool.line import LEAST_SLOPE, Own
 from gateway.pool.work import AHEAD, LEAST_TAU_S, MOST_TAU_S, PIECES, TAU_SAMPLES, UNKNOWN_S, WorkModel
-from gateway.sizes import kind_of
+from gateway.sizes import KINDS, STREAMED, kind_of
 
 SMALL, LARGE = kind_of(100, False), kind_of(100_000, False)
 STREAM = kind_of(100, True)
@@ -67,6 +67,21 @@ def test_sizes_are_learnt_apart() -> None:
         plain(model, LARGE, rng.uniform(1.0, 3.0), own)
     assert model.cost_s(SMALL, 0, 0.0, 0) == pytest.approx(0.1, rel=0.05)
     assert model.cost_s(LARGE, 0, 0.0, 0) == pytest.approx(2.0, rel=0.05)
+
+
+@given(st.lists(st.tuples(st.integers(0, KINDS - 1), st.booleans()), max_size=40))
+def test_an_unknown_size_is_taken_for_the_nearest(steps: list[tuple[int, bool]]) -> None:
+    """Of the same half, the smaller of two, whatever was asked before it became known; 0 where none is."""
+    model, known = WorkModel(), set[int]()
+    for kind, learnt in steps:
+        if learnt:
+            model.answered(kind, Own(), 1, 0.0, 1.0 + kind, 1.0)
+            known.add(kind)
+        else:
+            half = [other for other in known if (other < STREAMED) == (kind < STREAMED)]
+            nearest = min(half, key=lambda other: (abs(other - kind), other), default=None)
+            assert model.first_s(kind) == (0.0 if nearest is None else model.first_s(nearest))
+            assert nearest is None or model.first_s(nearest) > 0.0
 
 
 # What is under way.

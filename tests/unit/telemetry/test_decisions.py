@@ -60,6 +60,7 @@ def test_a_decision_tells_the_whole_story():
         "queued_s": 0.125,
         "status": 200,
         "error": None,
+        "cache": None,
         "duration_s": 1.5,
         "attempts": [
             {

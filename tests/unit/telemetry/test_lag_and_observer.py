@@ -9,8 +9,9 @@ from gateway.pool.stats import Histogram
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.decisions import Decisions
 from gateway.telemetry.lag import measure_lag
-from gateway.telemetry.metrics import LAG_BUCKETS_S, Metrics
+from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observer import Telemetry
+from gateway.telemetry.series import LAG_BUCKETS_S
 
 
 async def test_lag_is_how_late_the_timer_was():

@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from gateway.balancing.context import PickContext
 from gateway.balancing.least_requests import LeastRequests
+from gateway.balancing.prefix_aware import PrefixAware
 from gateway.errors import RULES
 from gateway.messages import Exchange, Outcome
 from gateway.pool.backend import STATES, BackendSpec
 from gateway.pool.pool import Pool
 from gateway.pool.stats import LATENCY_BOUNDS_S
-from gateway.telemetry import exposition
-from gateway.telemetry.exposition import HISTOGRAMS, VALUES, Exposition
-from gateway.telemetry.metrics import LATENCY_BUCKETS_S, NO_ROUTE, SERIES, Metrics
+from gateway.telemetry import readings
+from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.metrics import NO_ROUTE, Metrics
+from gateway.telemetry.readings import HISTOGRAMS, VALUES
 from gateway.telemetry.render import render, wants_openmetrics
+from gateway.telemetry.series import LATENCY_BUCKETS_S, SERIES
 from tests.unit.pool.asking import take
 
 HOSTILE = 'a"b\\c\nd}'
@@ -50,6 +54,7 @@ def full_exposition() -> Exposition:
     for series in SERIES:
         if series.name not in VALUES and series.type != "histogram":
             metrics.watch(series.name, lambda: 7)
+    pool.policy = PrefixAware()
     pool.retries["sent"] += 2
     pool.shed["full"] += 1
     for seconds in (0.2, 700.0):
@@ -91,7 +96,7 @@ def test_declarations_follow_the_naming_rules():
         assert series.help.endswith(".") or ";" in series.help
     assert set(LATENCY_BUCKETS_S) <= set(LATENCY_BOUNDS_S)
     assert LATENCY_BUCKETS_S[-1] == LATENCY_BOUNDS_S[-1]
-    assert exposition.STATES == STATES
+    assert readings.STATES == STATES
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
@@ -202,6 +207,24 @@ def test_an_ejection_that_is_over_is_not_shown():
     assert values(source)[key] == 0
     clock[0] = 10_000.0
     assert values(source)[key] == 1
+
+
+def test_the_prefix_table_is_shown_of_pools_that_have_one():
+    """One entry for each beginning of each prompt; a pool with another policy has no such series."""
+    specs = [BackendSpec("http://a.test", "a"), BackendSpec("http://b.test", "b")]
+    pool = Pool("talk", specs, "prefix_aware", PrefixAware(), random.Random(1))
+    source = Exposition(Metrics("1"), lambda: [make_pool(), pool])
+
+    def entries() -> dict[str, float]:
+        seen = values(source).items()
+        return {
+            dict(labels)["pool"]: n for (name, labels), n in seen if name == "gateway_prefix_table_entries"
+        }
+
+    assert entries() == {"talk": 0.0}
+    for prompt in ((1, 2, 3), (1, 2, 4)):
+        pool.acquire(PickContext(1.0, pool.rng, prefixes=prompt))
+    assert entries() == {"talk": 4.0}
 
 
 def test_latency_is_absent_until_measured():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.telemetry.metrics import SERIES, Series
+from gateway.telemetry.series import SERIES, Series
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
 
