@@ -39,13 +39,47 @@ class Said:
         return f"<Said {self.version or 'nothing'}{'' if self.sure else ', in doubt'}>"
 
 
+class Fleet:
+    """What a pool's backends have said, by name, and what follows; worked out when it changes, not per hit.
+
+    `given`: versions whose entries may be given; `held`: all that were named last by anybody.
+    """
+
+    __slots__ = ("given", "held", "said", "unknown")
+
+    def __init__(self, said: dict[str, Said]) -> None:
+        self.said = said
+        self.given: set[str] = set()
+        self.held: set[str] = set()
+        self.unknown = False  # somebody has not said yet what it is
+        self.settle()
+
+    def __repr__(self) -> str:
+        return f"<Fleet {self.said}>"
+
+    def settle(self) -> None:
+        """What counts is what those say who take requests; when nobody does, what all have said last."""
+        self.held = set()
+        self.unknown = anybody = False
+        sure: set[str] = set()
+        for said in self.said.values():
+            anybody = anybody or said.live
+            if said.version == "":
+                self.unknown = True
+                continue
+            self.held.add(said.version)
+            if said.live and said.sure:
+                sure.add(said.version)
+        self.given = sure if anybody else self.held
+
+
 class Versions:
     """Owns what the backends have said, by pool and name."""
 
     __slots__ = ("_doubtful", "_pools")
 
     def __init__(self) -> None:
-        self._pools: dict[str, dict[str, Said]] = {}
+        self._pools: dict[str, Fleet] = {}
         self._doubtful: dict[tuple[str, str, str], tuple[float, float]] = {}
 
     def __repr__(self) -> str:
@@ -58,9 +92,9 @@ class Versions:
         before = self._pools.get(pool)
         said: dict[str, Said] = {}
         for name in names:
-            known = None if before is None else before.get(name)
+            known = None if before is None else before.said.get(name)
             said[name] = Said() if known is None else known
-        self._pools[pool] = said
+        self._pools[pool] = Fleet(said)
 
     def noted(self, pool: str, backend: str, version: str, asked: float, now: float) -> bool:
         """A backend has said at `now` which version it is, being asked at `asked`; whether it is another."""
@@ -72,7 +106,10 @@ class Versions:
             self._doubt((pool, backend, said.version), said.asked, now)
         if changed or not said.sure:
             said.since = now
+        settled = not changed and said.sure and said.live
         said.version, said.asked, said.sure, said.live = version, asked, True, True
+        if not settled:
+            self._pools[pool].settle()
         return changed
 
     def doubted(self, pool: str, backend: str) -> None:
@@ -80,16 +117,18 @@ class Versions:
         said = self._said(pool, backend)
         if said is not None:
             said.sure, said.live = False, True
+            self._pools[pool].settle()
 
     def lost(self, pool: str, backend: str) -> None:
         """It takes no requests now. What it said counts as long as nobody is there to say otherwise."""
         said = self._said(pool, backend)
         if said is not None:
             said.sure, said.live = False, False
+            self._pools[pool].settle()
 
     def _said(self, pool: str, backend: str) -> Said | None:
         known = self._pools.get(pool)
-        return None if known is None else known.get(backend)
+        return None if known is None else known.said.get(backend)
 
     def _doubt(self, what: tuple[str, str, str], first: float, last: float) -> None:
         """What a backend answered between two words that differ may be of either version."""
@@ -116,19 +155,12 @@ class Versions:
 
     def standing(self, entry: Entry) -> Standing:
         """Whether a version that still answers gave this entry."""
-        pool, version = self._pools.get(entry.pool), entry.fingerprint
-        if pool is None:
+        fleet = self._pools.get(entry.pool)
+        if fleet is None:
             return Standing.ABSENT
-        here = anybody = held = unknown = False
-        for said in pool.values():
-            mine = said.version == version
-            held = held or mine
-            unknown = unknown or said.version == ""
-            anybody = anybody or said.live
-            here = here or (mine and said.live and said.sure)
-        if here or (held and not anybody):
+        if entry.fingerprint in fleet.given:
             return Standing.GONE if self._is_doubtful(entry) else Standing.CURRENT
-        return Standing.ABSENT if held or unknown else Standing.GONE
+        return Standing.ABSENT if fleet.unknown or entry.fingerprint in fleet.held else Standing.GONE
 
     def _is_doubtful(self, entry: Entry) -> bool:
         if not self._doubtful:

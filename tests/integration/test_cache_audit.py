@@ -21,6 +21,7 @@ from tests.harness import (
     call,
     chunk,
     gateway,
+    get,
     left_over,
     ok,
     post,
@@ -246,6 +247,18 @@ async def test_answers_that_need_not_be_the_same_are_not_audited() -> None:
         drawn = await ask(app, temperature=1)
         assert (await ask(app, temperature=1)).body == drawn.body
         await asyncio.sleep(0.05)
+        assert audits(app) == {}
+
+
+async def test_what_cannot_be_compared_is_not_audited() -> None:
+    """A request with a condition, which may be answered with 304, and one for the head alone."""
+    async with serving(different) as (app, server), await call(app) as client:
+        await client.ask(get("/x"))
+        assert (await client.ask(get("/x", 'If-None-Match: "a"'))).status == 200
+        await client.send(get("/x").replace(b"GET", b"HEAD", 1))
+        assert "hit" in (await client.head())["cache-status"]
+        await asyncio.sleep(0.05)
+        assert len(server.requests) == 1
         assert audits(app) == {}
 
 

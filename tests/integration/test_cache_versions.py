@@ -290,3 +290,29 @@ async def test_nobody_is_asked_without_a_route_that_wants_it() -> None:
     async with serving(server, fingerprint=None) as (app, _):
         assert (await ask(app)).body == (await ask(app)).body
         assert server.listed == 0
+
+
+async def test_versions_named_by_answers_wait_for_the_first_answer_after_a_restart() -> None:
+    """Until then nobody knows what is there; from then on what is kept of that version is given."""
+
+    async def handler(conversation: Conversation) -> None:
+        while request := await conversation.request():
+            body = json.dumps({"model": "v1", "asked": request.decode()[-20:], "number": id(request)})
+            answer = ok(body.encode())
+            await conversation.send(answer.replace(b"\r\n\r\n", b"\r\nX-Version: v1\r\n\r\n", 1))
+
+    cache = {"scope": "shared", "fingerprint": "header:X-Version"}
+    async with Backend(handler) as backend:
+        pools = {"default": {"backends": [{"url": backend.url, "name": "a"}], "health": {"path": None}}}
+        async with gateway(pools=pools, cache=cache) as app:
+            for text in ("x", "y"):
+                await ask(app, text)
+            assert app.cache is not None
+            kept = list(app.cache.memory.items())
+            assert len(kept) == 2
+        async with gateway(pools=pools, cache=cache) as app:
+            assert app.cache is not None
+            for digest, entry in kept:
+                app.cache.memory.put(digest, entry, entry.stored_at)
+            assert "fwd=miss" in (await ask(app, "x"))["cache-status"]
+            assert "hit" in (await ask(app, "y"))["cache-status"]
