@@ -50,6 +50,7 @@ COMPILED = (
     "gateway/cache/traits.py",
     "gateway/cache/validators.py",
     "gateway/cache/vary.py",
+    "gateway/cache/versions.py",
     "gateway/cache/wheel.py",
     "gateway/cache/wishes.py",
     "gateway/cached.py",

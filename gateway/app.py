@@ -25,8 +25,17 @@ from gateway.assembly import (
     tls_contexts,
     trust,
 )
-from gateway.cache_assembly import CacheError, build_cache, build_route_caches, snapshot_path
+from gateway.auditor import Auditor
+from gateway.cache_assembly import (
+    CacheError,
+    asked_pools,
+    audit_rule,
+    build_cache,
+    build_route_caches,
+    snapshot_path,
+)
 from gateway.cache_life import CacheLife
+from gateway.cache_versions import Source, VersionAsker
 from gateway.health.checker import HealthChecker, Target
 from gateway.health.probes import Probed
 from gateway.health.state import Result
@@ -93,8 +102,9 @@ class App:
             raise StartError(str(error)) from None
         self._cache_life = CacheLife(self.cache, snapshot_path(settings)) if self.cache else None
         self.cached_routes: dict[str, RouteCache] = {}
+        self._asker: VersionAsker | None = None  # of routes that tell versions of models apart by asking
         self._pools = {
-            name: build_pool(name, pool, self._rng, _log_change) for name, pool in settings.pools.items()
+            name: build_pool(name, pool, self._rng, self._changed) for name, pool in settings.pools.items()
         }
 
     def __repr__(self) -> str:
@@ -156,9 +166,14 @@ class App:
             await self._listen(listener)
             await self._start_admin()
             await self._checker.start(targets)
+            await self._ask_versions(asked_pools(routes, self.cached_routes))
         except BaseException:
             await self.close()
             raise
+        self._start_services()
+        self._start_audits(proxy)
+
+    def _start_services(self) -> None:
         for name, work in (
             ("access log", self.access_log.run),
             ("event loop lag", lambda: measure_lag(self.metrics.loop_lag)),
@@ -191,6 +206,41 @@ class App:
         except OSError as error:
             raise StartError(cannot_listen("admin", self.settings.admin, error)) from None
         self.admin_address = self._admin.address
+
+    def _start_audits(self, proxy: Proxy) -> None:
+        """Check what is kept against the backends, if that is wanted."""
+        rule = audit_rule(self.settings)
+        if rule is None or self.cache is None:
+            return
+        detach = partial(DetachedClient, asyncio.get_running_loop())
+        auditor = Auditor(rule, self.cache, self.tasks.spawn, detach, request_ids(), self._is_idle, self._rng)
+        for name, paths in proxy.paths.items():
+            if paths.cache is not None:
+                auditor.watch(paths.cache, self.metrics.route(name), partial(proxy.ask_again, paths))
+        self.tasks.start("cache audits", auditor.run)
+
+    def _is_idle(self, pool: str) -> bool:
+        """Whether a pool has nothing to do."""
+        pool_ = self._pools[pool]
+        return not self.draining and pool_.in_flight_total == 0 and len(pool_.queue) == 0
+
+    async def _ask_versions(self, pools: set[str]) -> None:
+        """Ask the backends of these pools which versions of their models they are."""
+        if self.cache is None or not pools:
+            return
+        self._asker = VersionAsker(self.tasks, self.cache.versions, self._rng)
+        sources: list[Source] = []
+        for name in pools:
+            pool = self._pools[name]
+            tls = tls_contexts(pool, self.settings.pools[name])
+            sources += [Source(backend, tls.get(backend.name)) for backend in pool.backends]
+        await self._asker.start(sources)
+
+    def _changed(self, pool: str, backend: Backend, old: State, new: State, why: str) -> None:
+        """A backend's state has changed."""
+        _log_change(pool, backend, old, new, why)
+        if self._asker is not None:
+            self._asker.changed(pool, backend.name, new)
 
     def _connect_backends(self) -> list[Target]:
         """Give each backend its connections; those to be probed, and how."""
@@ -248,6 +298,8 @@ class App:
         if self._listener is not None:
             self._listener.abort()
         await self._checker.close()
+        if self._asker is not None:
+            await self._asker.close()
         for pool in self._pools.values():
             for backend in pool.backends:
                 if backend.connections is not None:

@@ -1,11 +1,12 @@
 """How do settings become a cache and each route's way through it? Composition only: nothing runs yet."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from gateway.cache.audit import AuditRule
 from gateway.cache.cache import Cache, Spawn
 from gateway.cache.key import KeyMaker
 from gateway.cache.memory import MemoryStore
@@ -81,17 +82,15 @@ def build_route_cache(
         coalesce=of("coalesce"),
         replay=of("replay"),
     )
+    # How versions are told apart is part of the key: what was kept while they were not is not found.
     version: str = of("fingerprint") or ""
     field = b""
     if version.startswith("header:"):
-        field, version = version[len("header:") :].strip().lower().encode(), ""
-    asked = version == "models"
-    if asked:
-        version = ""
-    identity = "\n".join(("" if asked else version, route.rewrite_model or ""))
+        field = version[len("header:") :].strip().lower().encode()
+    identity = "\n".join((version, route.rewrite_model or ""))
     keys = KeyMaker(route.name, frozenset(of("ignore")), scope, salt_)
     made = RouteCache(rule, keys, cache, count, identity, field)
-    made.asks_models = asked
+    made.asks_models = version == "models"
     return made
 
 
@@ -109,6 +108,24 @@ def build_route_caches(
         for route in routes
         if route.name in wanted
     }
+
+
+def asked_pools(routes: Routes, caches: Mapping[str, RouteCache]) -> set[str]:
+    """The pools whose backends are asked for the versions of their models: answers of theirs are kept."""
+    return {
+        name
+        for route in routes
+        if route.name in caches and caches[route.name].asks_models
+        for name, _ in route.pools
+    }
+
+
+def audit_rule(settings: schema.Settings) -> AuditRule | None:
+    """How what is kept is audited; None for not at all."""
+    own = None if settings.cache is None else settings.cache.audit
+    if own is None or own.share <= 0.0:
+        return None
+    return AuditRule(own.share, own.max_mismatch, own.min_checked)
 
 
 def snapshot_path(settings: schema.Settings) -> Path | None:

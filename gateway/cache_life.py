@@ -48,7 +48,7 @@ class CacheLife:
 
     def _purged(self, what: Purge) -> None:
         """Another gateway has purged what this one may have in memory."""
-        self._cache.memory.purge(what)
+        self._cache.purged(what)
 
     async def end(self) -> None:
         """After the last request."""

@@ -3,8 +3,10 @@
 Plain calls from the key to the reply: nothing is waited for.
 """
 
+from collections.abc import Callable
+
 from gateway import clock
-from gateway.cache.entry import Key
+from gateway.cache.entry import Entry, Key
 from gateway.cache.rules import bypass_reason
 from gateway.cache.serving import Serve, serve
 from gateway.cache.vary import vary_key
@@ -48,6 +50,8 @@ def look(
         digest = vary_key(primary, entry.vary, head)
         entry = cache.get(digest, now)
     what = serve(entry, wishes, now)
+    if what is Serve.FRESH and entry is not None and route.on_hit is not None and not keyed.sampled:
+        _tell(route.on_hit, request, record, wishes, entry)
     if what is Serve.FRESH and entry is not None and (rule.replay != "recorded" or not entry.pieces):
         route.give(client, request, record, wishes, entry, now, "")
         return None
@@ -60,6 +64,18 @@ def look(
             visit.given = True
         return visit
     return _missed(visit, now)
+
+
+def _tell(
+    hear: Callable[[Request, Exchange, Entry], None],
+    request: Request,
+    record: Exchange,
+    wishes: Wishes,
+    entry: Entry,
+) -> None:
+    """Let the auditor know of a hit, if the answer to the same request can be compared with it."""
+    if request.head.method != "HEAD" and not wishes.conditional:
+        hear(request, record, entry)
 
 
 def _missed(visit: Visit, now: float) -> Visit:

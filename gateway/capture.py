@@ -91,6 +91,7 @@ class Capture:
         self.key = key
         self.pool = ""
         self.version = ""
+        self._sent = 0.0  # when its backend was asked, wall clock
         self.forward = "miss"
         self.stale: Entry | None = None
         self.conditional: bytes | None = None
@@ -150,18 +151,24 @@ class Capture:
         now = clock.wall()
         cache, rule, record = self._cache, self._rule, self._record
         meaning = cache.meaning(head, self._route.date.line(now), now)
-        if self._route.version_field:
-            self._note_version(head)
         delay_s = clock.now() - sent
+        mine = record.pool == self.pool  # what another pool answers in its place is not this pool's answer
+        if mine and self._route.version_field:
+            self._note_version(head)
+        elif mine and self._route.asks_models:
+            self._sent = now - delay_s
+            self.version = cache.version_of(self.pool, record.backend, self._sent, now)
         verdict = judge(rule, self._request.head, self._wishes, meaning.traits, now, delay_s)
         self._head, self._fields, self._traits, self._verdict = head, meaning.fields, meaning.traits, verdict
         digest = self._primary.digest
         fits = length is None or length <= rule.max_entry
-        mine = record.pool == self.pool  # what another pool answers in its place is not this pool's answer
         if verdict.store and fits and mine and not until_close and self._request.head.method != "HEAD":
             self.active = True
             self._tell_apart(verdict, now)
-            return forward_line(self.forward, "stored")
+            # Of an unknown version it is not kept, but those who wait for it may have it.
+            return forward_line(
+                self.forward, "" if self._route.asks_models and not self.version else "stored"
+            )
         if verdict.hold:
             cache.flights.hold(digest, now)
         self._flight.end(Ending.FAILED if head.status >= 400 else Ending.REFUSED)
@@ -250,7 +257,7 @@ class Capture:
         assert head is not None
         now = clock.wall()
         verdict = judge(self._rule, self._request.head, self._wishes, traits, now, took_s)
-        if not verdict.store:
+        if not verdict.store or (self._route.asks_models and not self._is_certain(now)):
             return
         entry = Entry(
             head.status,
@@ -276,3 +283,8 @@ class Capture:
         self._cache.put(key, entry, now)
         self._cache.flights.release(self._primary.digest)
         self.kept = True
+
+    def _is_certain(self, now: float) -> bool:
+        """Whether the backend has been of one known version from the request to the answer's end."""
+        version = self._cache.version_of(self.pool, self._record.backend, self._sent, now)
+        return version != "" and version == self.version

@@ -234,6 +234,26 @@ class Proxy:
         finally:
             visit.close()
 
+    async def ask_again(
+        self,
+        paths: Paths,
+        client: Client,
+        request: Request,
+        record: Exchange,
+        capture: Capture,
+        pool: str,
+    ) -> None:
+        """Ask a backend of `pool` for what a client has been given; it is nobody's request, and not counted.
+
+        Raises GatewayError when none answers.
+        """
+        lane = paths.lanes[0]
+        for other in paths.lanes:
+            if other.pool.name == pool:
+                lane = other
+        tail, target = self._outgoing(client, request, record, paths.route, capture)
+        await Forward(lane, client, request, record, target, tail, capture).run()
+
     def _account(self, client: Client, request: Request, record: Exchange) -> None:
         ended = record.ended
         if not ended:

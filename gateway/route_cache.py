@@ -44,6 +44,8 @@ class RouteCache:
         self.date = DateField()
         self.off = False  # by the auditor
         self.asks_models = False  # the version is what backends say at /v1/models
+        #: Hears of answers given as they are kept, where asking anew should give the same.
+        self.on_hit: Callable[[Request, Exchange, Entry], None] | None = None
         self.wants: Callable[[float], bool] | None = None  # whether a hit is to be among the decisions
 
     @property

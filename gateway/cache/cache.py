@@ -11,8 +11,10 @@ from typing import Any
 from gateway.cache.entry import Entry, Key
 from gateway.cache.flights import Flights
 from gateway.cache.lines import stored_fields
+from gateway.cache.model_list import MODELS
 from gateway.cache.store import LocalStore, Purge, SharedStore
 from gateway.cache.traits import Traits, traits_of
+from gateway.cache.versions import Standing, Versions
 from gateway.cache.wishes import Wishes, wishes_of
 from gateway.messages import RequestHead, ResponseHead
 
@@ -57,7 +59,9 @@ class Cache:
         self._writes = 0
         self._wishes: dict[RequestHead, Wishes] = {}
         self._meanings: dict[ResponseHead, Meaning] = {}
-        self._versions: dict[str, dict[str, str]] = {}
+        self.versions = Versions()  # what backends say when they are asked
+        self.on_purge: list[Callable[[Purge], None]] = []
+        self._versions: dict[str, dict[str, str]] = {}  # what their answers say
 
     def __repr__(self) -> str:
         return f"<Cache {self.memory!r} in front of {self.shared!r}, {self.flights!r}>"
@@ -89,7 +93,7 @@ class Cache:
     # Which version of a model answers.
 
     def noted(self, pool: str, backend: str, version: str) -> None:
-        """A backend has said which version of its model it is."""
+        """A backend's answer names the version of its model."""
         self._versions.setdefault(pool, {})[backend] = version
 
     def forgotten(self, pool: str, present: Mapping[str, object]) -> None:
@@ -98,22 +102,34 @@ class Cache:
         for name in [] if versions is None else [name for name in versions if name not in present]:
             del self._versions[pool][name]
 
+    def version_of(self, pool: str, backend: str, sent: float, now: float) -> str:
+        """What a backend says it is that was sent a request at `sent`; "" when that is not certain."""
+        return self.versions.version_of(pool, backend, sent, now)
+
     def current(self, entry: Entry) -> bool:
         """Whether a version that still answers gave it."""
-        if not entry.fingerprint:
-            return True
+        return not entry.fingerprint or self.standing(entry) is Standing.CURRENT
+
+    def standing(self, entry: Entry) -> Standing:
+        """What becomes of an entry that has a version."""
+        if entry.fingerprint.startswith(MODELS):
+            return self.versions.standing(entry)
         versions = self._versions.get(entry.pool)
-        return versions is None or entry.fingerprint in versions.values()
+        if not versions:  # it outlived the process that kept it: the next answer says what is true now
+            return Standing.ABSENT
+        return Standing.CURRENT if entry.fingerprint in versions.values() else Standing.GONE
 
     # Entries.
 
     def get(self, digest: bytes, now: float) -> Entry | None:
         """What memory has; an entry of a version that answers no more goes."""
         entry = self.memory.get(digest, now)
-        if entry is not None and entry.fingerprint and not self.current(entry):
+        if entry is None or not entry.fingerprint:
+            return entry
+        standing = self.standing(entry)
+        if standing is Standing.GONE:
             self.memory.delete(digest, "model")
-            return None
-        return entry
+        return entry if standing is Standing.CURRENT else None
 
     def put(self, key: Key, entry: Entry, now: float) -> None:
         """Keep an answer, in every store."""
@@ -157,9 +173,16 @@ class Cache:
 
     async def purge(self, what: Purge) -> int:
         """Let all that matches go, in every store; how many were in memory, or shared if that is more."""
-        gone = self.memory.purge(what)
+        gone = self.purged(what)
         if self.shared is not None:
             gone = max(gone, await self.shared.purge(what))
+        return gone
+
+    def purged(self, what: Purge) -> int:
+        """Let what matches go from memory, here or by another gateway that shares the store."""
+        gone = self.memory.purge(what)
+        for tell in self.on_purge:
+            tell(what)
         return gone
 
     @property

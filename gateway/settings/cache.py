@@ -2,8 +2,8 @@
 
 from typing import Annotated, Literal, get_args
 
-from gateway.settings.fields import Duration, DurationOrZero, Method, Size, Switch, Text, text
-from gateway.settings.kinds import Kind, choice
+from gateway.settings.fields import Duration, DurationOrZero, Method, Share, Size, Switch, Text, text
+from gateway.settings.kinds import Kind, choice, whole
 from gateway.settings.pools import Section
 
 StoreName = Literal["memory", "disk", "redis"]
@@ -67,6 +67,17 @@ class Redis(Section):
     """What the names of all its keys begin with; gateways with the same one share their entries."""
     timeout: Duration = 0.05
     """Longest that one question to it may take; beyond that it is a miss."""
+
+
+class Audit(Section):
+    """A check of what is kept: hits are asked for anew while their pool is idle, and the answers compared."""
+
+    share: Share = 0.0
+    """Share of hits that are audited, at most one a second. `0`: none."""
+    max_mismatch: Share = 0.05
+    """Above this share of other answers among the last 100 audits the route's cache goes off."""
+    min_checked: Annotated[int, whole(1, 100)] = 20
+    """Audits before that is decided."""
 
 
 class RouteCache(Section):
@@ -147,3 +158,5 @@ class Cache(Section):
     """Which version of the model answers: only its own answers are given. A text of your own, changed with
     the model; `header:NAME`, a field of the answers that names it; `models`, what backends say at
     `/v1/models`. `null`: versions are not told apart."""
+    audit: Audit = Audit()
+    """Whether what is kept is checked against the backends."""

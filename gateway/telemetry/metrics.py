@@ -25,8 +25,8 @@ class RouteStats:
     """One route's figures; `in_flight` is counted by whoever carries the request."""
 
     __slots__ = (
-        "bytes_in", "bytes_out", "cache", "duration", "errors", "in_flight", "name", "requests",
-        "saved_bytes", "saved_s",
+        "audits", "bytes_in", "bytes_out", "cache", "duration", "errors", "in_flight", "mismatch_ratio",
+        "name", "requests", "saved_bytes", "saved_s",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -38,6 +38,8 @@ class RouteStats:
         self.bytes_in = 0
         self.bytes_out = 0
         self.cache: dict[str, int] = {}  # by result
+        self.audits: dict[str, int] = {}  # by result
+        self.mismatch_ratio: float | None = None
         self.saved_s = 0.0
         self.saved_bytes = 0
 

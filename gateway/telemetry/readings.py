@@ -104,6 +104,18 @@ def _cached(source: Source) -> Values:
             yield (route.name, result), count
 
 
+def _audits(source: Source) -> Values:
+    for route in source.metrics.routes.values():
+        for result, count in route.audits.items():
+            yield (route.name, result), count
+
+
+def _mismatches(source: Source) -> Values:
+    for route in source.metrics.routes.values():
+        if route.mismatch_ratio is not None:
+            yield (route.name,), route.mismatch_ratio
+
+
 def _saved(source: Source, read: Callable[[RouteStats], float]) -> Values:
     return [((route.name,), read(route)) for route in source.metrics.routes.values() if route.cache]
 
@@ -195,6 +207,8 @@ VALUES: dict[str, Callable[[Source], Values]] = {
         lambda cache: {} if cache.shared is None else cache.shared.figures.errors
     ),
     "gateway_prefix_table_entries": _prefixes,
+    "gateway_cache_audits_total": _audits,
+    "gateway_cache_mismatch_ratio": _mismatches,
     "gateway_build_info": _build,
 }
 

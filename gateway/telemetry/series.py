@@ -203,6 +203,18 @@ SERIES: tuple[Series, ...] = (
         ("kind",),
         "What went wrong with the store behind memory; each was a miss, or not stored.",
     ),
+    Series(
+        "gateway_cache_audits_total",
+        "counter",
+        ("route", "result"),
+        "Kept answers that were asked for anew, by whether the new one says the same.",
+    ),
+    Series(
+        "gateway_cache_mismatch_ratio",
+        "gauge",
+        ("route",),
+        "Share of the last 100 audits that found another answer; absent while there were none.",
+    ),
     Series("gateway_connections", "gauge", (), "Open client connections."),
     Series("gateway_held_body_bytes", "gauge", (), "Memory taken by request bodies that are held.", "bytes"),
     Series(
