@@ -94,7 +94,7 @@ class DiskStore:
 
     async def put(self, key: Key, entry: Entry, now: float) -> None:
         """As SharedStore says. When its time is over, the job may still be done later."""
-        if entry.size > self._max_entry:
+        if entry.length > self._max_entry:
             self.figures.errors["too_large"] += 1
         elif entry.expires_at > now:
             await self._run(lambda file: self._put(file, key, entry, now), self._options.timeout_s)

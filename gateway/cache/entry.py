@@ -53,9 +53,14 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return max(0.0, self.age_s + now - self.stored_at)
 
     @property
+    def length(self) -> int:
+        """Bytes of the answer, as it is sent."""
+        return len(self.body) + len(self.fields)
+
+    @property
     def size(self) -> int:
         """Bytes of memory it is taken to need, its place in a table included."""
-        data = len(self.body) + len(self.fields)
+        data = self.length
         # Malloc leaves holes where the long-lived lie between the short-lived: measured.
         data += data // 8
         texts = len(self.model) + len(self.fingerprint) + len(self.etag) + len(self.last_modified)

@@ -95,7 +95,7 @@ class RedisStore:
         life_ms = redis_names.life_ms(entry, now, self._rng)
         if life_ms <= 0:
             return
-        data = codec.encode(key.digest, entry) if entry.size <= self._options.max_entry_bytes else b""
+        data = codec.encode(key.digest, entry) if len(entry.body) <= self._options.max_entry_bytes else b""
         if not data:
             self.figures.errors["too_large"] += 1
             return
