@@ -267,7 +267,7 @@ async def test_entries_live_as_long_as_they_may_be_given(server: redis_server.Se
             lives.add(int(server.command("PTTL", redis_names.of_key("gateway", key(str(n))))[1:]))
         assert all(890_000 <= life <= 1_100_000 for life in lives)
         assert len(lives) > 10
-        await store.put(key("large"), entry(bytes(2000)), NOW)
+        await store.put(key("large"), entry(bytes(2001)), NOW)
         await store.put(key("ever"), entry(fresh_s=float("inf")), NOW)
         assert server.command("EXISTS", redis_names.of_key("gateway", key("large"))) == b":0\r\n"
         assert server.command("EXISTS", redis_names.of_key("gateway", key("ever"))) == b":1\r\n"
