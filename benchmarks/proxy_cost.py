@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.rig import machine, proc
-from benchmarks.rig.candidates import CANDIDATES, Rig, Running
-from benchmarks.rig.load import wrk
+from benchmarks.rig.candidates import CANDIDATES, PROXIES, Rig, Running
+from benchmarks.rig.load import CHATS, wrk
 from benchmarks.rig.rounds import (
     Results,
     arguments,
@@ -21,7 +21,7 @@ from benchmarks.rig.rounds import (
 )
 from benchmarks.rig.table import Column, Sample, figures
 
-DEFAULT = list(CANDIDATES)
+DEFAULT = PROXIES
 WARM_UP_S = 1.0
 MOCK_SHARE = (
     0.4  # it is a third, all but 0.3 µs of it the kernel's; much more means the machine was not quiet
@@ -59,11 +59,11 @@ def parse(arguments_given: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments_given)
 
 
-def cost(running: Running, seconds: float, connections: int, delay_us: int) -> Sample:
+def cost(running: Running, seconds: float, connections: int, script: Sequence[str]) -> Sample:
     """One measurement: load for `seconds`, the candidate's CPU time before and after, its log written."""
     answers, lines = running.mock.stats()["answers"], running.log_lines()
     cpu, began = proc.cpu_s(running.pid), time.monotonic()
-    seen = wrk(running.port, connections, seconds, running.cores, running.work, delay_us)
+    seen = wrk(running.port, connections, seconds, running.cores, running.work, script)
     wall = time.monotonic() - began
     answers = running.mock.stats()["answers"] - answers
     lines = running.wait_logged(lines + answers) - lines
@@ -109,10 +109,11 @@ def run(cores: machine.Cores) -> int:
 
     def measure(running: Running) -> dict[str, Sample]:
         wrk(running.port, options.connections, WARM_UP_S, cores, running.work)
-        tables = {"saturated": cost(running, options.seconds, options.connections, 0)}
+        tables = {"saturated": cost(running, options.seconds, options.connections, CHATS)}
         check(results, running.name, tables["saturated"], options.connections)
         if options.delay:
-            tables["delayed"] = cost(running, options.seconds, options.connections, options.delay)
+            delayed = (CHATS[0], str(options.delay))
+            tables["delayed"] = cost(running, options.seconds, options.connections, delayed)
             check(results, running.name, tables["delayed"], options.connections)
         return tables
 

@@ -8,6 +8,7 @@ from gateway.cache.cache import Cache
 from gateway.cache.entry import Entry
 from gateway.cache.key import KeyMaker
 from gateway.cache.rules import CacheRule
+from gateway.cache.serving import age_of
 from gateway.cache.status import hit_lines
 from gateway.cache.validators import not_modified, not_modified_fields
 from gateway.cache.wishes import Wishes
@@ -70,24 +71,25 @@ class RouteCache:
         record.cache, record.cache_detail = STALE if detail else HIT, detail
         if self.wants is not None and self.wants(record.started):
             record.decision = []
-        lines = hit_lines(entry.age(now), entry.fresh_s, detail)
-        self.saved(entry.cost_s, len(entry.body))
+        status, body = entry.status, entry.body  # attributes of a struct are looked up by name
+        lines = hit_lines(age_of(entry, now), entry.fresh_s, detail)
+        self.saved(entry.cost_s, len(body))
         if wishes.conditional and not_modified(wishes, entry, now):
             record.status = 304
             fields = not_modified_fields(entry) + lines + own_lines(client, record)
             client.begin_reply(request, 304, fields, None, False)
             client.end_reply()
             return
-        record.status = entry.status
+        record.status = status
         fields = entry.fields + lines + own_lines(client, record)
         if request.head.method == "HEAD":
-            client.begin_reply(request, entry.status, fields, len(entry.body), False)
+            client.begin_reply(request, status, fields, len(body), False)
             client.end_reply()
-        elif entry.status == 204:
+        elif status == 204:
             client.begin_reply(request, 204, fields, None, False)
             client.end_reply()
         else:
-            client.reply_whole(request, entry.status, fields, entry.body)
+            client.reply_whole(request, status, fields, body)
 
     def saved(self, seconds: float, size: int) -> None:
         self.count.saved_s += seconds

@@ -53,14 +53,10 @@ class Visit:
         )
         self.flight: Flight | None = None
         self.capture: Capture | Passing | None = None
+        self.kept = False  # the answer was kept; known once it is closed
 
     def __repr__(self) -> str:
         return f"<Visit {self.key.route} {self.what.name}>"
-
-    @property
-    def kept(self) -> bool:
-        """Whether the answer was kept."""
-        return isinstance(self.capture, Capture) and self.capture.kept
 
     @property
     def alone(self) -> bool:
@@ -323,3 +319,6 @@ class Visit:
         self.done()
         if self.flight is not None:
             self.flight.end(Ending.FAILED)
+        # The flight holds this: no ring is left behind, which only the garbage collector would find.
+        self.kept = isinstance(self.capture, Capture) and self.capture.kept
+        self.flight = self.capture = None

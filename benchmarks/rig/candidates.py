@@ -29,6 +29,7 @@ class Candidate:
     name: str
     command: Callable[[Setup], list[str]] | None  # None: no proxy at all
     logs: bool = False
+    caches: bool = False
 
 
 def _write(setup: Setup, name: str, text: str) -> str:
@@ -49,6 +50,13 @@ def _nginx(setup: Setup) -> list[str]:
 
 def _haproxy(setup: Setup) -> list[str]:
     return [machine.tool("haproxy"), "-db", "-f", _write(setup, "haproxy.cfg", configs.haproxy(setup))]
+
+
+def _varnish(setup: Setup) -> list[str]:
+    machine.tool("cc")  # it compiles its configuration
+    command = [machine.tool("varnishd"), "-F", "-j", "none", "-n", str(setup.work / "varnish")]
+    command += ["-a", f"127.0.0.1:{setup.port}", "-f", _write(setup, "varnish.vcl", configs.varnish(setup))]
+    return [*command, *configs.VARNISH_OPTIONS]
 
 
 def _aiohttp(setup: Setup) -> list[str]:
@@ -73,8 +81,13 @@ CANDIDATES = {
         Candidate("aiohttp", _aiohttp),
         Candidate("gateway", _gateway, logs=True),
         Candidate("gateway-log-off", _gateway),
+        Candidate("nginx-cache", _nginx, caches=True),
+        Candidate("varnish", _varnish, caches=True),
+        Candidate("gateway-cache", _gateway, logs=True, caches=True),
+        Candidate("gateway-cache-log-off", _gateway, caches=True),
     )
 }
+PROXIES = [candidate.name for candidate in CANDIDATES.values() if not candidate.caches]
 
 
 class Running(Started):
@@ -175,6 +188,7 @@ class Rig:
             work=work,
             connections=self._connections,
             streams=self._streams,
+            caches=candidate.caches,
             access_log=work / "access.log" if candidate.logs else None,
         )
         try:

@@ -23,6 +23,7 @@ class Setup:
     work: Path
     connections: int = 4096
     streams: bool = False
+    caches: bool = False
     access_log: Path | None = None
 
 
@@ -53,6 +54,7 @@ def nginx(setup: Setup) -> str:
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     log = f"{setup.access_log} line" if setup.access_log else "off"
+    store, use = NGINX_CACHE if setup.caches else ("", "")
     return f"""\
 daemon off;
 master_process off;
@@ -61,7 +63,7 @@ pid {setup.work}/nginx.pid;
 error_log {setup.work}/nginx-error.log warn;
 events {{ worker_connections {setup.connections * 2 + 512}; }}
 http {{
-{temporary}
+{temporary}{store.format(work=setup.work)}
   log_format line escape=json '{_log_fields()}';
   access_log {log};
   keepalive_requests {REQUESTS_PER_CONNECTION};
@@ -79,10 +81,33 @@ http {{
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_buffering {"off" if setup.streams else "on"};
-      proxy_read_timeout 300s;
+      proxy_read_timeout 300s;{use}
     }}
   }}
 }}
+"""
+
+
+#: Where entries are kept, and what is kept. Files stay open, which is what its manual gives for many hits.
+NGINX_CACHE = (
+    """
+  proxy_cache_path {work}/cache keys_zone=kept:16m max_size=256m inactive=1h use_temp_path=off;
+  open_file_cache max=10000 inactive=1h;
+  open_file_cache_valid 1h;""",
+    """
+      proxy_cache kept;
+      proxy_cache_valid 200 1h;""",
+)
+
+#: A thread serves one connection at a time, so there must be as many as there are connections.
+VARNISH_OPTIONS = ["-s", "malloc,256m", "-t", "3600", "-p", "thread_pools=1", "-p", "thread_pool_min=200"]
+
+
+def varnish(setup: Setup) -> str:
+    """Its own rules: only GET and HEAD without credentials are looked up."""
+    return f"""\
+vcl 4.1;
+backend mock {{ .host = "127.0.0.1"; .port = "{setup.backends[0]}"; }}
 """
 
 
@@ -115,9 +140,18 @@ backend mock
 """
 
 
+_PAGES = """\
+  - name: pages
+    match: {path: /v1/pages/*, methods: [GET]}
+    pool: bench
+    cache: on
+"""
+
+
 def gateway(setup: Setup) -> str:
     """Everything a user would have on: routing by the body's model, least latency, health checks, retries."""
     backends = "\n".join(f"      - http://127.0.0.1:{port}" for port in setup.backends)
+    kept = "\n    cache: on" if setup.caches else ""
     return f"""\
 listen: 127.0.0.1:{setup.port}
 admin: 127.0.0.1:{setup.admin_port}
@@ -139,8 +173,8 @@ pools:
 routes:
   - name: other
     match: {{path: /v1/chat/*, methods: [POST], model: "other-*"}}
-    pool: other
+    pool: other{kept}
   - name: chat
     match: {{path: /v1/chat/*, methods: [POST], model: "bench-*"}}
-    pool: bench
-"""
+    pool: bench{kept}
+{_PAGES if setup.caches else ""}"""

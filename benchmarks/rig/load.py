@@ -3,6 +3,7 @@
 import json
 import subprocess
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from benchmarks.rig import machine, proc
 
 BACKENDS = 4
 PATIENCE_S = 30
+CHATS = ("wrk.lua", "0")
 
 
 class LoadFailed(Exception):
@@ -53,9 +55,17 @@ def parse_wrk(output: str) -> dict[str, float]:
 
 
 def wrk(
-    port: int, connections: int, seconds: float, cores: machine.Cores, work: Path, delay_us: int = 0
+    port: int,
+    connections: int,
+    seconds: float,
+    cores: machine.Cores,
+    work: Path,
+    script: Sequence[str] = CHATS,
 ) -> dict[str, float]:
-    """Closed-loop load: requests, seconds, p50_ms, p99_ms, errors (time-outs and bad statuses included)."""
+    """Closed-loop load: requests, seconds, p50_ms, p99_ms, errors (time-outs and bad statuses included).
+
+    `script`: the file that says what is sent, and its arguments.
+    """
     command = [
         machine.tool("wrk"),
         "-t1",
@@ -64,7 +74,7 @@ def wrk(
         "--timeout",
         "10s",
     ]
-    command += ["-s", str(machine.HERE / "wrk.lua"), f"http://127.0.0.1:{port}", "--", str(delay_us)]
+    command += ["-s", str(machine.HERE / script[0]), f"http://127.0.0.1:{port}", "--", *script[1:]]
     output, errors = work / "wrk.txt", work / "wrk-errors.txt"
     with output.open("wb") as sink, proc.Process(command, cores.load, errors, stdout=sink) as process:
         try:

@@ -13,7 +13,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 WORK = HERE.parent / "work"
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"])
-PACKAGES = {"cc": "gcc libc6-dev", "nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk"}
+PACKAGES = {
+    "cc": "gcc libc6-dev",
+    "nginx": "nginx",
+    "haproxy": "haproxy",
+    "varnishd": "varnish",
+    "wrk": "wrk",
+}
 
 
 class Missing(Exception):
@@ -91,6 +97,7 @@ def description() -> dict[str, str]:
         "python": sys.version.split()[0],
         "nginx": _version("nginx", "-v"),
         "haproxy": _version("haproxy", "-v"),
+        "varnish": _version("varnishd", "-V"),
         "wrk": _version("wrk", "-v"),
         "load_average": " ".join(f"{load:.2f}" for load in os.getloadavg()),
     }

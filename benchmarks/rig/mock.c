@@ -6,6 +6,7 @@
  *
  * GET /stats      counters as JSON (not counted themselves)
  * GET anything    200, "ok" (health checks)
+ * GET /v1/...     as POST: what a cache may keep
  * POST anything   a chat answer of ANSWER_BYTES; with request headers:
  *   x-mock-delay: MICROSECONDS              the answer is sent that much later
  *   x-mock-stream: CHUNKS,MICROSECONDS,BYTES  chunked SSE: an event of BYTES each MICROSECONDS, CHUNKS of them (0: endless),
@@ -262,7 +263,7 @@ static size_t read_head(struct conn *c, char *at, size_t size) {
     c->state = BODY;
     c->body_left = c->delay_us = c->event_bytes = c->chunks = 0;
     c->close_after = 0;
-    c->is_get = !strncmp(at, "GET ", 4);
+    c->is_get = !strncmp(at, "GET ", 4) && strncmp(at + 4, "/v1/", 4);
     c->is_stats = c->is_get && !strncmp(at + 4, "/stats ", 7);
     for (char *line = strchr(at, '\n'); line && line[1]; line = strchr(line + 1, '\n')) read_header(c, line + 1);
     return (size_t)(end + 4 - at);

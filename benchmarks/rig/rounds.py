@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.rig import machine, proc
-from benchmarks.rig.candidates import CANDIDATES, Rig, Running, missing
+from benchmarks.rig.candidates import PROXIES, Rig, Running, missing
 from benchmarks.rig.load import LoadFailed
 from benchmarks.rig.started import Failed
 from benchmarks.rig.table import Column, Sample, render, summary
@@ -118,14 +118,16 @@ def write_json(path: Path, results: Results, options: argparse.Namespace) -> Non
     say(f"written: {path}")
 
 
-def arguments(question: str, default: Sequence[str]) -> argparse.ArgumentParser:
-    """The options all benchmarks share."""
+def arguments(
+    question: str, default: Sequence[str], known: Sequence[str] = PROXIES
+) -> argparse.ArgumentParser:
+    """The options all benchmarks share; `known`: the candidates that can be asked for."""
     parser = argparse.ArgumentParser(
         description=question, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    names = ", ".join(CANDIDATES)
+    names = ", ".join(known)
     parser.add_argument(
-        "--only", nargs="+", choices=list(CANDIDATES), default=default, metavar="NAME", help=f"of {names}"
+        "--only", nargs="+", choices=known, default=default, metavar="NAME", help=f"of {names}"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     return parser

@@ -17,6 +17,7 @@ from gateway.messages import RequestHead
 VERSION = b"\x01"  # changes with what equal keys mean: stores outlive the process
 MAX_HEAD = 4096  # bytes of fields; longer heads are not shared between requests, so not worth remembering
 MAX_HEADS = 1024
+MAX_SHORT = 2048  # bytes of a body that comes again and is kept to be found: that costs a third of SHA-256
 
 _READS = frozenset(("GET", "HEAD"))
 _PORT = re.compile(rb":[0-9]*\Z")
@@ -49,7 +50,8 @@ class KeyMaker:
     """Makes the keys of one route.
 
     `ignore` names members of JSON bodies that make no difference. `salt` keeps credentials from being guessed
-    from keys; those who share a store share it. Remembers `bodies` bodies, some 300 bytes each.
+    from keys; those who share a store share it. Remembers `bodies` bodies, some 300 bytes each, and those of
+    the short ones that came again.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class KeyMaker:
         self._bodies = max(1, bodies)
         self._canonicaliser = Canonicaliser(ignore)
         self._contexts: dict[tuple[RequestHead, str, str], _Context] = {}
-        self._known: dict[bytes, Keyed] = {}
+        self._known: dict[bytes | tuple[bytes, bytes], Keyed] = {}
 
     def __repr__(self) -> str:
         return f"<KeyMaker {self.route} {self.scope.kind}>"
@@ -83,10 +85,18 @@ class KeyMaker:
             context = self._learn(head, pool, identity)
         if not body:
             return context.empty
+        short = (context.memory, body) if len(body) <= MAX_SHORT else None
+        if short is not None:
+            known = self._known.get(short)
+            if known is not None:
+                return known
         raw: bytes = sha256(body).digest()
         memory = context.memory + raw
         known = self._known.get(memory)
         if known is not None:
+            if short is not None:  # it was seen twice: from now on it is known by itself
+                del self._known[memory]
+                self._known[short] = known
             return known
         canonical = self._canonicaliser.read(body, context.media, raw)
         digest: bytes = sha256(context.digest + canonical.digest).digest()

@@ -31,6 +31,12 @@ _REQUEST: Final = Serve.REQUEST
 ERRORS: Final = frozenset((500, 502, 503, 504))
 
 
+def age_of(entry: Entry, now: float) -> float:
+    """`Entry.age`, for those who ask at every hit: this is compiled, and takes half as long."""
+    age_s = entry.age_s + now - entry.stored_at
+    return age_s if age_s > 0.0 else 0.0
+
+
 def serve(entry: Entry | None, wishes: Wishes, now: float) -> Serve:
     """What to do about a request with `wishes` for which `entry` was found; `now`: wall clock.
 
@@ -38,7 +44,7 @@ def serve(entry: Entry | None, wishes: Wishes, now: float) -> Serve:
     """
     if entry is None or entry.status == 0:
         return _MISS
-    age_s = entry.age(now)
+    age_s = age_of(entry, now)
     left_s = entry.fresh_s - age_s
     return _of_fresh(wishes, age_s, left_s) if left_s > 0.0 else _of_stale(entry, wishes, age_s, -left_s)
 

@@ -1,6 +1,7 @@
 """Do the benchmarks count rightly? Tables, ratios, /proc figures, configurations, and the two C programs."""
 
 import argparse
+import dataclasses
 import os
 import shutil
 import socket
@@ -15,9 +16,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import memory, proxy_cost, stream_cost
+from benchmarks import cache_hit, memory, proxy_cost, stream_cost
 from benchmarks.rig import configs, load, machine, proc, rounds
-from benchmarks.rig.candidates import CANDIDATES
+from benchmarks.rig.candidates import CANDIDATES, PROXIES
 from benchmarks.rig.table import Column, figures, markdown, render, spread, summary
 from gateway.settings.load import from_text
 
@@ -131,8 +132,24 @@ def test_default_candidates_exist_and_include_the_base_of_the_ratios() -> None:
     """Each benchmark's defaults are known candidates with nginx among them; the options parse."""
     for module in (proxy_cost, stream_cost, memory):
         assert "nginx" in module.DEFAULT
-        assert set(module.DEFAULT) <= set(CANDIDATES)
+        assert set(module.DEFAULT) <= set(PROXIES)
         assert module.parse(["--only", "gateway"]).only == ["gateway"]
+
+
+def test_cache_loads_have_their_base_and_their_candidates() -> None:
+    """Each load of `cache_hit` has a title, and a base that is measured under it; GET is for caches alone."""
+    assert set(cache_hit.TITLES) == set(cache_hit.BASES)
+    for kind, base in cache_hit.BASES.items():
+        assert kind in cache_hit.LOADS[base]
+        assert {column.base for column in cache_hit.columns(kind) if column.figure == "requests_s"} == {base}
+    assert set(cache_hit.DEFAULT) <= set(CANDIDATES)
+    assert all(CANDIDATES[name].caches for name, loads in cache_hit.LOADS.items() if "get" in loads)
+    assert cache_hit.parse(["--only", "varnish", "--loads", "get"]).loads == ["get"]
+
+
+def test_no_two_runs_of_a_cache_load_are_alike() -> None:
+    """What is to be new was not sent by the run that warmed up."""
+    assert cache_hit.script("misses") != cache_hit.script("misses")
 
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +175,25 @@ def test_suspect_samples_are_reported() -> None:
         results = rounds.Results([name])
         proxy_cost.check(results, name, sample, connections=64)
         assert not results.failed
+
+
+def test_hits_that_were_none_are_reported() -> None:
+    """A hit asks the mock for nothing; a miss, and whoever has no cache, for every answer."""
+    cached = {"errors": 0.0, "requests": 9000.0, "mock_answers": 0.0, "log_lines": 9000.0}
+    asked = cached | {"mock_answers": 9000.0}
+    for name, kind, sample, well in (
+        ("gateway-cache", "repeats", cached, True),
+        ("gateway-cache", "repeats", cached | {"mock_answers": 1.0}, False),
+        ("gateway-cache", "repeats", cached | {"log_lines": 5000.0}, False),
+        ("gateway-cache", "misses", asked, True),
+        ("gateway-cache", "misses", cached, False),
+        ("nginx", "repeats", asked, True),
+        ("nginx", "repeats", cached, False),
+        ("varnish", "get", cached | {"errors": 2.0}, False),
+    ):
+        results = rounds.Results([name])
+        cache_hit.check(results, name, kind, sample, connections=64)
+        assert results.failed is not well
 
 
 # --- /proc ---
@@ -263,6 +299,19 @@ def test_gateway_config(setup: configs.Setup) -> None:
     assert (plain["log"]["access"], logging["log"]["access"]) == ("off", "json")
 
 
+def test_configs_with_a_cache(setup: configs.Setup) -> None:
+    """Each route of the gateway keeps answers, the one for GET too; nginx keeps what it has for an hour."""
+    keeping = dataclasses.replace(setup, caches=True)
+    settings = from_text(configs.gateway(keeping), {})
+    assert [route.cache is not None for route in settings.routes] == [True, True, True]
+    text = configs.nginx(keeping)
+    assert f"proxy_cache_path {setup.work}/cache keys_zone=kept" in text
+    assert "proxy_cache kept;" in text
+    assert text.count("{") == text.count("}")
+    assert "proxy_cache" not in configs.nginx(setup)
+    assert f'.port = "{setup.backends[0]}"' in configs.varnish(keeping)
+
+
 # --- load ---
 
 
@@ -336,3 +385,14 @@ def test_a_bad_stream_counts_as_lost(answer: bytes, tmp_path: Path) -> None:
             seen = streams.result()
         server.join()
     assert (seen["complete"], seen["lost"]) == (0, 1)
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk")
+@needs_cc
+@pytest.mark.parametrize("kind", list(cache_hit.TITLES))
+def test_cache_loads_are_answered(kind: str, mock: load.Mock, tmp_path: Path) -> None:
+    """Whatever kind of load, each request is one that a server understands."""
+    cores = machine.split_cores(sorted(os.sched_getaffinity(0)))
+    seen = load.wrk(mock.ports[0], 2, 1, cores, tmp_path, cache_hit.script(kind))
+    assert seen["errors"] == 0
+    assert 0 < seen["requests"] <= mock.stats()["answers"]

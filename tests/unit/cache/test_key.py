@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cache.canonical import canonical_body
-from gateway.cache.key import MAX_HEAD, MAX_HEADS, KeyMaker
+from gateway.cache.key import MAX_HEAD, MAX_HEADS, MAX_SHORT, KeyMaker
 from gateway.cache.scope import parse_scope
 from gateway.messages import RequestHead
 from tests.unit.cache.heads import head
@@ -176,6 +176,19 @@ def test_one_body_under_two_boundaries_is_two_forms() -> None:
         for name in (b"x", b"y")
     ]
     assert [one.form for one in read] == ["multipart", "raw"]
+
+
+@pytest.mark.parametrize("size", [MAX_SHORT - 1, MAX_SHORT, MAX_SHORT + 1, 4 * MAX_SHORT])
+def test_bodies_of_every_length_are_remembered(size: int) -> None:
+    """Asked again and again it is the very key, also with another head that means the same."""
+    keys = maker()
+    body = b'{"a":"%b"}' % (b"x" * (size - 8))
+    first = keys.key(head(), body, "p", "i")
+    for _ in range(3):
+        assert keys.key(head((b"X-Trace", b"1")), bytes(bytearray(body)), "p", "i") is first
+        assert keys.remembered[1] == 1
+    assert keys.key(head(), body.replace(b"x", b"y", 1), "p", "i").digest != first.digest
+    assert len(body) == size
 
 
 def test_memory_is_bounded() -> None:
