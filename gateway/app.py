@@ -83,6 +83,7 @@ class App:
         self._rng = Random()
         self._servers: list[asyncio.Server] = []
         self._listener: Listener | None = None
+        self._proxy: Proxy | None = None
         self._admin: admin.AdminServer | None = None
         self._checker = HealthChecker(self.tasks, self._probed, self._rng)
         self.cache = build_cache(settings, self.tasks.spawn, self._rng)
@@ -128,7 +129,7 @@ class App:
         telemetry = Telemetry(self.metrics, self.access_log, self.decisions)
         routes = build_routes(settings)
         caches = build_route_caches(routes, settings, self.cache, self.metrics.route)
-        proxy = Proxy(
+        proxy = self._proxy = Proxy(
             routes,
             build_paths(routes, self._pools, settings, telemetry, self._rng, caches),
             telemetry,
@@ -238,6 +239,8 @@ class App:
             pool.close()
         if self._listener is not None:
             self._listener.abort()
+        if self._proxy is not None:
+            self._proxy.abort()
         await self._checker.close()
         for pool in self._pools.values():
             for backend in pool.backends:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.cache.entry import Entry, Key
 from gateway.cache.flights import Flights
+from gateway.cache.held import HeldKeys
 from gateway.cache.lines import stored_fields
 from gateway.cache.store import LocalStore, Purge, SharedStore
 from gateway.cache.traits import Traits, traits_of
@@ -48,7 +49,8 @@ class Cache:
     def __init__(self, memory: LocalStore, shared: SharedStore | None, spawn: Spawn, bound: int) -> None:
         self.memory = memory
         self.shared = shared
-        self.flights = Flights()
+        self.flights = Flights(bound)
+        self.held = HeldKeys()
         self.bound = bound  # bytes that answers under way may take together
         self.unwritten = 0  # entries that the shared store was too slow for
         self.refreshing = 0  # answers that are asked for anew behind a stale one
