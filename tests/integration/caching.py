@@ -9,6 +9,8 @@ import msgspec
 
 from gateway.app import App
 from gateway.cache.cache import Cache
+from gateway.cache.entry import Entry, Key
+from gateway.cache.store import Purge, StoreFigures
 from tests.harness import (
     CHUNKED,
     Answer,
@@ -35,24 +37,17 @@ async def cached(
     *handlers: Handler,
     cache: dict[str, Any] | None = None,
     pool: dict[str, Any] | None = None,
+    apart: Sequence[str] = (),
     **settings: Any,
 ) -> AsyncIterator[tuple[App, list[Backend]]]:
-    """A gateway that caches everything, with one pool of scripted backends named a, b, …; afterwards nothing
-    is left over in it."""
+    """A gateway that caches everything, with one pool of scripted backends named a, b, …, or with pools of
+    one each that are named in `apart`; afterwards nothing is left over in it."""
     async with contextlib.AsyncExitStack() as stack:
         backends = [await stack.enter_async_context(Backend(handler)) for handler in handlers]
         named = [{"url": b.url, "name": name} for b, name in zip(backends, "abcdef", strict=False)]
-        settings.setdefault(
-            "pools",
-            {
-                "default": {
-                    "backends": named,
-                    "health": {"path": None},
-                    "policy": "round_robin",
-                    **(pool or {}),
-                }
-            },
-        )
+        common: dict[str, Any] = {"health": {"path": None}, "policy": "round_robin", **(pool or {})}
+        pools = {name: {"backends": [backend], **common} for name, backend in zip(apart, named, strict=False)}
+        settings["pools"] = pools or {"default": {"backends": named, **common}}
         settings.setdefault("limits", {"max_connections": 3000})
         app = await stack.enter_async_context(gateway(cache=cache or {}, **settings))
         yield app, backends
@@ -97,6 +92,13 @@ def stream_of(events: Sequence[bytes]) -> bytes:
     return CHUNKED + b"".join(map(chunk, events)) + chunk(b"")
 
 
+async def put(conversation: Conversation, data: bytes) -> None:
+    """Send, to a gateway that may have left: ConnectionResetError then, which ends the conversation."""
+    if conversation.writer.transport.is_closing():
+        raise ConnectionResetError
+    await conversation.send(data)
+
+
 class Stage:
     """A backend that waits for its cue before each of its answers' parts; `given` counts those answered."""
 
@@ -115,7 +117,7 @@ class Stage:
             self.begun += 1
             for event, part in zip(self.cues, self.parts, strict=True):
                 await event.wait()
-                await conversation.send(part)
+                await put(conversation, part)
 
 
 def in_turn(*handlers: Callable[[Conversation], Awaitable[None]]) -> Handler:
@@ -182,3 +184,25 @@ async def crowd(app: App, size: int, request: bytes | None = None) -> AsyncItera
 async def joined(app: App, count: int) -> None:
     """Wait until so many requests have joined a flight, ever."""
     await settled(lambda: kept(app).flights.joined >= count, 20.0)
+
+
+class Hanging:
+    """A shared store that never answers; the tests say what it would have."""
+
+    def __init__(self, known: dict[bytes, Entry] | None = None) -> None:
+        self.figures = StoreFigures()
+        self.known = known
+        self.asked: list[bytes] = []
+        self.answer = asyncio.Event()
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    async def get(self, key: Key) -> Entry | None:
+        self.asked.append(key.digest)
+        await self.answer.wait()
+        return (self.known or {}).get(key.digest)
+
+    async def put(self, key: Key, entry: Entry, now: float) -> None: ...
+    async def delete(self, key: Key) -> None: ...
+    async def purge(self, what: Purge) -> int:
+        return 0

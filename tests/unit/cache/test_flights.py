@@ -1,4 +1,4 @@
-"""Whoever comes, goes or is slow, in whatever order: does everybody get exactly the answer, in bounded room?"""
+"""Whoever comes, goes or is slow, in any order: does everybody get exactly the answer, in bounded room?"""
 
 from collections.abc import Callable
 
@@ -104,6 +104,7 @@ class FlightMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+
     @initialize(
         bound=st.sampled_from([30, 200, 1000]),
         of_all=st.sampled_from([100, 10_000]),
