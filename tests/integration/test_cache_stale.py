@@ -18,6 +18,7 @@ from tests.integration.caching import (
     joined,
     kept,
     numbered,
+    put,
     reply,
     say,
 )
@@ -47,7 +48,7 @@ def stage_of(stage: Stage) -> Any:
         stage.begun += 1
         for event, part in zip(stage.cues, stage.parts, strict=True):
             await event.wait()
-            await conversation.send(part)
+            await put(conversation, part)
 
     return handler
 
