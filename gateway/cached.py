@@ -47,7 +47,7 @@ def look(
     digest, entry = primary, cache.get(primary, now)
     if entry is not None and entry.status == 0:
         digest = vary_key(primary, entry.vary, head)
-        entry = cache.get(digest, now)
+        entry = cache.variant(entry, digest, now)
     what = serve(entry, wishes, now)
     if what is Serve.FRESH and entry is not None and not route.paced(entry, head, wishes):
         route.give(client, request, record, wishes, entry, now, "")

@@ -7,7 +7,8 @@ says what the client hears of the cache, passes each piece to all who have joine
 from gateway import clock
 from gateway.cache.endings import is_whole
 from gateway.cache.entry import Entry, Key
-from gateway.cache.flights import Ending, Flight, Tap
+from gateway.cache.flights import Flight, Tap
+from gateway.cache.parties import Ending
 from gateway.cache.rules import Verdict, judge
 from gateway.cache.serving import ERRORS, may_serve_on_error
 from gateway.cache.status import forward_line
@@ -60,6 +61,7 @@ class Capture:
         self._length: int | None = None
         self._timed: list[tuple[float, int]] | None = None
         self._began = 0.0
+        self._since = route.cache.deletions.count
         self.key = key
         self.pool = ""
         self.version = ""
@@ -110,7 +112,7 @@ class Capture:
         meaning = self._cache.meaning(news, self._route.date.line(now), now)
         verdict = judge(self._rule, self._request.head, self._wishes, meaning.traits, now)
         self.declined = "refreshed"
-        if verdict.store:
+        if verdict.store and not self._cache.deletions.since(self._since, self._primary.digest):
             self.stale = refreshed(stale, news, meaning.traits, verdict, self._route.date.line(now), now)
             self._cache.put(self.key, self.stale, now)
             self.kept = True
@@ -245,7 +247,7 @@ class Capture:
         assert head is not None
         now = clock.wall()
         verdict = judge(self._rule, self._request.head, self._wishes, traits, now, took_s)
-        if not verdict.store:
+        if not verdict.store or self._cache.deletions.since(self._since, self._primary.digest):
             return
         entry = Entry(
             head.status,

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any, Protocol
 
 from gateway import clock
-from gateway.cache.serving import Serve
 from gateway.cached import look
 from gateway.errors import ClientGone, GatewayError, body_too_large
 from gateway.forward import Forward
@@ -182,7 +181,7 @@ class Proxy:
         if visit is None:
             return
         if visit.given:
-            if visit.what is Serve.STALE_REVALIDATE and visit.alone:
+            if visit.refreshes:
                 self._refresh(paths, visit)
             return
         try:

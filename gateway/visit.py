@@ -8,7 +8,8 @@ from math import inf
 
 from gateway import clock
 from gateway.cache.entry import Entry, Key
-from gateway.cache.flights import Ending, Flight, Tap
+from gateway.cache.flights import Flight, Tap
+from gateway.cache.parties import Ending
 from gateway.cache.serving import Serve, may_serve_on_error, serve
 from gateway.cache.status import forward_line, hit_lines
 from gateway.cache.vary import vary_key
@@ -67,6 +68,11 @@ class Visit:
         """Whether nobody asks for it already."""
         return self.route.cache.flights.find(self.digest) is None
 
+    @property
+    def refreshes(self) -> bool:
+        """Whether what was given stale is to be asked for anew now; a HEAD's answer could not replace it."""
+        return self.what is Serve.STALE_REVALIDATE and self.request.head.method != "HEAD" and self.alone
+
     def detach(self, client: Client, request: Request, record: Exchange) -> None:
         """From now on it is about a request of the gateway's own."""
         self.client, self.request, self.record = client, request, record
@@ -111,7 +117,7 @@ class Visit:
         self.digest = self.key.digest
         if entry is not None and entry.status == 0:
             self.digest = vary_key(self.key.digest, entry.vary, self.request.head)
-            entry = route.cache.get(self.digest, now)
+            entry = route.cache.variant(entry, self.digest, now)
         self.entry = entry
         self.what = serve(entry, self.wishes, now)
         if entry is None or self.what is not Serve.FRESH:
@@ -157,8 +163,11 @@ class Visit:
         if entry is not None and entry.status == 0:  # answers under this key are told apart
             self.digest = vary_key(self.key.digest, entry.vary, self.request.head)
             flight.variant, flight.vary = self.digest, entry.vary
-            entry = route.cache.get(self.digest, now) or await self._fetch(client)
+            marker = entry
+            entry = route.cache.variant(marker, self.digest, now) or await self._fetch(client)
             now = wall()
+            if entry is not None and entry.stored_at < marker.stored_at:
+                entry = None
         if entry is None or entry.status == 0:
             return False
         what = serve(entry, self.wishes, now)

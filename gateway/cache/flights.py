@@ -6,39 +6,10 @@ backend is paused only while all of them are. What a flight holds is bounded; wh
 than that is cut off, which a client sees as a cut.
 """
 
-import enum
 from collections.abc import Callable
-from typing import Protocol
 
 from gateway.cache.entry import Entry
-
-
-class Ending(enum.IntEnum):
-    """How a flight ended, for those who had joined it."""
-
-    UNDER_WAY = 0
-    WHOLE = 1  # the answer was given to all, or is there to be given (`Flight.entry`)
-    CUT = 2  # it broke off after some of it had been given
-    REFUSED = 3  # it is for nobody else: each goes on alone
-    FAILED = 4  # there was none: one goes on, the others join that one
-
-
-class Taker(Protocol):
-    """A client that takes pieces of an answer."""
-
-    writable: bool
-    lost: bool
-
-    def relay(self, data: bytes) -> None: ...
-    def cut_reply(self) -> None: ...
-    def stalled(self, at: float) -> bool: ...
-
-
-class Upstream(Protocol):
-    """Where the pieces come from."""
-
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
+from gateway.cache.parties import Ending, Taker, Upstream
 
 
 class Tap:
@@ -110,7 +81,7 @@ class Flight:
         self.dropped = 0  # pieces no longer held, from the first
         self.size = 0  # bytes held
         self._counted = True  # they are among those of all flights
-        self.whole = True  # nothing has been dropped: it can be joined, and stored
+        self.whole = True  # nothing was dropped, and it was not spoilt: it can be joined, and kept
         self.taps: list[Tap] = []
         self.followers: dict[Callable[[], None], None] = {}  # in the order in which they joined
         self.untapped = 0  # followers that have not begun to take it
@@ -296,3 +267,9 @@ class Flights:
             if self._flights.get(digest) is flight:
                 del self._flights[digest]
         flight.keys.clear()
+
+    def spoil(self, digest: bytes | None) -> None:
+        """What is under way under this key (None: under any) is for who has joined it alone, and not kept."""
+        for key, flight in self._flights.items():
+            if digest is None or key == digest:
+                flight.whole = False

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.harness import Conversation, answers, call, get, ok
+from tests.harness import Conversation, answers, call, get, ok, settled
 from tests.integration.caching import (
     cached,
     entries,
@@ -199,3 +199,55 @@ async def test_a_long_answer_of_known_length_is_given_whole_in_a_recorded_replay
         assert again["content-length"] == "300000"
         assert again.body == body
         assert len(backend.requests) == 1
+
+
+async def test_what_changes_a_resource_lets_all_its_variants_go() -> None:
+    """Also those that nobody has asked for again when the first of them is back."""
+
+    def by_number(number: int) -> bytes:
+        return reply(b"%d" % number, "Vary: Accept-Language")
+
+    german, english = (get("/x", f"Accept-Language: {name}") for name in ("de", "en"))
+    async with cached(numbered(by_number)) as (app, _):
+        assert [(await fetch(app, request)).body for request in (german, english)] == [b"0", b"1"]
+        await fetch(app, get("/x").replace(b"GET", b"DELETE"))
+        assert [(await fetch(app, request)).body for request in (german, english)] == [b"3", b"4"]
+        assert [(await fetch(app, request)).body for request in (german, english)] == [b"3", b"4"]
+
+
+@pytest.mark.parametrize("varies", ["no", "yes", "known"])
+@pytest.mark.parametrize("begun", [False, True])
+async def test_an_answer_under_way_while_its_resource_changes_is_not_kept(begun: bool, varies: str) -> None:
+    """It may be the old one: who has waited gets it, who comes later asks."""
+    go, changed = asyncio.Event(), False
+    fields = () if varies == "no" else ("Vary: Accept",)
+
+    async def handler(conversation: Conversation) -> None:
+        nonlocal changed
+        while request := await conversation.request():
+            changed = changed or request.startswith(b"DELETE")
+            if b"Accept: other" in request:
+                await conversation.send(reply(b"other", *fields))
+            elif not changed:
+                old = reply(b"old", *fields)
+                if begun:
+                    await conversation.send(old[:-1])
+                await go.wait()
+                await conversation.send(old[-1:] if begun else old)
+            else:
+                await conversation.send(reply(b"new", *fields))
+
+    async with cached(handler) as (app, (backend,)), await call(app) as first, await call(app) as second:
+        if varies == "known":
+            await fetch(app, get("/x", "Accept: other"))
+        before = len(backend.requests)
+        await first.send(get("/x"))
+        if begun:
+            await first.head()
+        await settled(lambda: len(backend.requests) == before + 1)
+        await fetch(app, get("/x").replace(b"GET", b"DELETE"))
+        assert (await second.ask(get("/x"))).body == b"new"
+        go.set()
+        assert (await first.reader.readexactly(3) if begun else (await first.answer()).body) == b"old"
+        await settled(lambda: app.pools["default"].in_flight_total == 0)
+        assert (await fetch(app, get("/x"))).body == b"new"

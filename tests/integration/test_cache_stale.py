@@ -217,3 +217,16 @@ async def test_a_304_for_something_else_is_asked_again_without_a_condition() -> 
         assert len(backend.requests) == 3
         assert b"If-None-Match" in backend.requests[1]
         assert b"If-None-Match" not in backend.requests[2]
+
+
+async def test_a_stale_head_asks_for_nothing_anew() -> None:
+    """The answer to a HEAD could not take the place of what is kept; the next GET asks."""
+    handler = in_turn(say(ok(b"old")), say(ok(b"new")))
+    async with cached(handler, cache={"stale_while_revalidate": 60}) as (app, (backend,)):
+        await fetch(app, get("/x"))
+        grow_old(app, 3605)
+        stale = await fetch(app, get("/x").replace(b"GET", b"HEAD"), without_body=True)
+        assert "stale" in stale["cache-status"]
+        assert (await fetch(app, get("/x"))).body == b"old"
+        await settled(lambda: kept(app).refreshes["stored"] == 1)
+        assert len(backend.requests) == 2

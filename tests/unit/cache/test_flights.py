@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gateway.cache.flights import Ending, Flight, Flights, Tap
+from gateway.cache.flights import Flight, Flights, Tap
+from gateway.cache.parties import Ending
 
 HIGH = 50  # bytes that a client's buffer takes before it is full
 
