@@ -53,6 +53,7 @@ class Visit:
         self.given = False  # the client has a stale answer; whether there is to be a new one is not said
         self.detached = False  # it is about a request of the gateway's own
         self.flight: Flight | None = None
+        self.followed: Flight | None = None  # the last one that has failed
         self.capture: Capture | Passing | None = None
 
     def __repr__(self) -> str:
@@ -135,6 +136,9 @@ class Visit:
         joinable = self.detached or (rule.coalesce and self.request.head.method != "HEAD")
         if joinable and (not newer or self.alone):
             cache.flights.add(self.digest, flight)
+            if self.followed is not None and self.followed.variant == self.digest:
+                self.followed.heir = flight
+        self.followed = None
         if cache.shared is not None and not newer and await self._shared(client):
             return False
         self.capture = self._made(flight, client)
@@ -208,6 +212,7 @@ class Visit:
         at = clock.now()
         try:
             while True:
+                flight = _latest(flight)
                 if flight.begun and tap is None and not client.replying:
                     if flight.vary and self._other(flight):
                         return Ending.FAILED
@@ -224,7 +229,10 @@ class Visit:
                     raise self._over_time()
                 at = await client.pause(at, self.until)
         finally:
+            flight = _latest(flight)
             flight.leave(client.wake, tap)
+            if flight.ending is Ending.FAILED and not flight.begun:
+                self.followed = flight
 
     def _over_time(self) -> GatewayError:
         """By whose bound its time is over, its own or ours."""
@@ -363,3 +371,10 @@ class Visit:
             self.flight.end(Ending.FAILED)
         if isinstance(self.capture, Capture) and self.capture.flight is not self.flight:
             self.capture.close()
+
+
+def _latest(flight: Flight) -> Flight:
+    """The flight that those who had joined `flight` wait for now."""
+    while flight.successor is not None:
+        flight = flight.successor
+    return flight

@@ -59,9 +59,33 @@ class Flight:
     """
 
     __slots__ = (
-        "_bound", "_counted", "_flights", "_lead", "_paused", "_upstream", "arrived", "begun", "dropped",
-        "ending", "entry", "fields", "followers", "keys", "length", "pieces", "size", "stands_in",
-        "status", "taps", "took_s", "untapped", "variant", "vary", "whole",
+        "_bound",
+        "_counted",
+        "_flights",
+        "_lead",
+        "_paused",
+        "_upstream",
+        "arrived",
+        "begun",
+        "dropped",
+        "ending",
+        "entry",
+        "fields",
+        "followers",
+        "heir",
+        "keys",
+        "length",
+        "pieces",
+        "size",
+        "stands_in",
+        "status",
+        "successor",
+        "taps",
+        "took_s",
+        "untapped",
+        "variant",
+        "vary",
+        "whole",
     )  # fmt: skip
 
     def __init__(self, variant: bytes, flights: "Flights", bound: int, lead: Callable[[bool], None]) -> None:
@@ -89,6 +113,8 @@ class Flight:
         self.entry: Entry | None = None
         self.stands_in = False  # that is given in place of an error
         self.keys: list[bytes] = []  # under which it can be found
+        self.heir: Flight | None = None  # of the follower who goes on after a failure
+        self.successor: Flight | None = None  # which all others have joined then
         self.took_s = 0.0  # backend seconds, once it is whole
 
     def __repr__(self) -> str:
@@ -228,7 +254,25 @@ class Flight:
 
     def _tell(self) -> None:
         for wake in list(self.followers):
-            wake()
+            if wake in self.followers:
+                wake()
+            heir = self.heir
+            if heir is not None:
+                self.heir = None
+                if heir.joinable and not heir.begun:
+                    self._hand_over(heir)
+                    return
+
+    def _hand_over(self, heir: "Flight") -> None:
+        """All who are left wait for another, and need not be woken for that: they may be many."""
+        self.successor = heir
+        if self.followers:
+            heir.followers.update(self.followers)
+            heir.untapped += len(self.followers)
+            heir._lead(True)
+            heir.balance()
+            self.followers.clear()
+            self._lead(False)
 
 
 class Flights:

@@ -240,3 +240,15 @@ async def test_different_questions_do_not_wait_for_each_other() -> None:
         got = await asyncio.gather(*(fetch(app, post(QUESTION | {"seed": n})) for n in range(20)))
         assert len({answer.body for answer in got}) == 20
         assert len(backend.requests) == 20
+
+
+async def test_a_crowd_before_a_backend_that_fails_costs_no_more_than_each_its_own() -> None:
+    """One after the other is told the failure; meanwhile the others are left in peace."""
+    stage = Stage(FAILED)
+    async with cached(stage, pool={"retries": {"attempts": 1}}) as (app, (backend,)):
+        async with crowd(app, 400) as clients:
+            await joined(app, 399)
+            stage.cue()
+            assert {answer.status for answer in await all_of(clients)} <= {500, 503}
+        assert kept(app).flights.joined == 399
+        assert len(backend.requests) <= 400

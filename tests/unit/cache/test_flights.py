@@ -341,3 +341,50 @@ def test_all_are_asked_whether_they_have_taken_something() -> None:
     clients[0].lost = True
     assert flight.stalled(3.0)
     assert len(asked) == 8
+
+
+def test_after_a_failure_one_goes_on_and_the_rest_wait_for_that_one_unwoken() -> None:
+    """The first leads; who has not been woken is with the new flight, whose leader is needed."""
+    flights = Flights(100)
+    needed: list[tuple[str, bool]] = []
+    old = Flight(b"a", flights, 10, lambda yes: needed.append(("old", yes)))
+    new = Flight(b"a", flights, 10, lambda yes: needed.append(("new", yes)))
+    woken: list[int] = []
+
+    def first() -> None:
+        woken.append(0)
+        old.leave(first, None)
+        old.heir = new
+
+    rest = [lambda number=number: woken.append(number) for number in (1, 2, 3)]
+    for wake in [first, *rest]:
+        old.join(wake)
+    old.end(Ending.FAILED)
+    assert woken == [0]
+    assert list(new.followers) == rest
+    assert (new.untapped, old.successor, len(old.followers)) == (3, new, 0)
+    assert needed[-2:] == [("new", True), ("old", False)]
+    new.finish(200, b"", b"x", b"a", ())
+    assert woken == [0, 1, 2, 3]
+
+
+def test_where_the_first_fails_at_once_the_next_goes_on() -> None:
+    """Without waiting inside each other, however many there are."""
+    flights = Flights(100)
+    old = Flight(b"a", flights, 10, lambda yes: None)
+    ended: list[Flight] = []
+
+    def follower() -> None:
+        def wake() -> None:
+            old.leave(wake, None)
+            old.heir = heir = Flight(b"a", flights, 10, never)
+            heir.end(Ending.FAILED)
+            ended.append(heir)
+
+        old.join(wake)
+
+    for _ in range(5000):
+        follower()
+    old.end(Ending.FAILED)
+    assert len(ended) == 5000
+    assert old.successor is None
