@@ -5,6 +5,8 @@ from collections.abc import Awaitable
 
 import pytest
 
+from gateway.attempts.hedge import LEAST_SAMPLES
+from gateway.sizes import KINDS
 from tests.harness import (
     CHUNKED,
     Answer,
@@ -25,6 +27,7 @@ from tests.integration.caching import (
     entries,
     fetch,
     joined,
+    kept,
     reply,
 )
 
@@ -152,3 +155,32 @@ async def test_those_who_differ_by_what_vary_names_do_not_share() -> None:
         assert [answer.body.decode() for answer in got] == [name for name in languages for _ in range(5)]
         assert len(backend.requests) == 3
         assert entries(app) == 3
+
+
+async def test_a_second_attempt_s_answer_is_for_all_who_wait() -> None:
+    """The first backend hangs; what the second says is given to everybody, and kept as its answer."""
+
+    async def hangs(conversation: Conversation) -> None:
+        while await conversation.request():
+            await asyncio.Event().wait()
+
+    async def streams(conversation: Conversation) -> None:
+        while await conversation.request():
+            await conversation.send(CHUNKED + b"".join(map(chunk, EVENTS[:3])))
+            await asyncio.sleep(0.05)
+            await conversation.send(b"".join(map(chunk, EVENTS[3:])) + chunk(b""))
+
+    pool = {"hedging": {"after": "p50", "budget": "50%"}}
+    async with cached(hangs, streams, pool=pool) as (app, (first, second)):
+        hedger = app.pools["default"].hedger
+        assert hedger is not None
+        for _ in range(LEAST_SAMPLES):
+            hedger.deposit()
+            for kind in range(KINDS):
+                hedger.observe(kind, 0.01)
+        async with crowd(app, 10, post(STREAM)) as clients:
+            got = await asyncio.gather(*(client.answer() for client in clients))
+        assert {answer.body for answer in got} == {b"".join(EVENTS)}
+        assert len(second.requests) == 1
+        assert len(first.requests) <= 1
+        assert [entry.backend for _, entry in kept(app).memory.items()] == ["b"]

@@ -105,6 +105,19 @@ async def test_when_nobody_takes_anything_the_exchange_ends_and_no_backend_is_bl
         assert asked.state == "up"
 
 
+async def test_one_that_takes_nothing_and_waits_alone_is_cut() -> None:
+    """After body_timeout, as without a cache, and no backend is blamed."""
+    limits = {"max_connections": 100, "body_timeout": "1s"}
+    async with cached(flood, limits=limits, pool={"timeouts": {"idle": "500ms"}}) as (app, _):
+        async with slow(app) as idle:
+            await idle.send(post(STREAM))
+            await settled(lambda: app.pools["default"].in_flight_total == 1)
+            await settled(lambda: not listener(app).connections)
+        assert app.metrics.route("default").errors == {"client_closed": 1}
+        (asked,) = app.pools["default"].backends
+        assert asked.outlier.failures == 0
+
+
 async def test_a_recorded_stream_keeps_its_pace_and_its_events() -> None:
     """Each event comes as a piece of its own, as it came at first."""
 
