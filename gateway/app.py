@@ -94,6 +94,7 @@ class App:
         self._rng = Random()
         self._servers: list[asyncio.Server] = []
         self._listener: Listener | None = None
+        self._proxy: Proxy | None = None
         self._admin: admin.AdminServer | None = None
         self._checker = HealthChecker(self.tasks, self._probed, self._rng)
         try:
@@ -145,7 +146,7 @@ class App:
         telemetry = Telemetry(self.metrics, self.access_log, self.decisions)
         routes = build_routes(settings)
         self.cached_routes = build_route_caches(routes, settings, self.cache, self.metrics.route)
-        proxy = Proxy(
+        proxy = self._proxy = Proxy(
             routes,
             build_paths(routes, self._pools, settings, telemetry, self._rng, self.cached_routes),
             telemetry,
@@ -297,6 +298,8 @@ class App:
             pool.close()
         if self._listener is not None:
             self._listener.abort()
+        if self._proxy is not None:
+            self._proxy.abort()
         await self._checker.close()
         if self._asker is not None:
             await self._asker.close()

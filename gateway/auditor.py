@@ -93,6 +93,9 @@ class Hearing:
     def paused(self) -> bool:
         return False
 
+    def stalled(self, at: float) -> bool:
+        return False
+
     def finish(self, took_s: float) -> None:
         self.whole_now = True
 

@@ -11,14 +11,15 @@ from gateway.cache.rules import bypass_reason
 from gateway.cache.serving import Serve, serve
 from gateway.cache.vary import vary_key
 from gateway.cache.wishes import Wishes
-from gateway.capture import Passing
 from gateway.errors import GatewayError
 from gateway.messages import Exchange, Request, RequestHead
+from gateway.passing import Passing
 from gateway.ports import Client
 from gateway.route_cache import BYPASS, MISS, RouteCache
 from gateway.visit import GIVEN, Visit
 
 _NOBODY = Wishes()
+_ORIGIN = (b"origin",)
 _OF_BODIES = frozenset((b"content-type", b"content-encoding"))
 
 wall = clock.wall
@@ -38,21 +39,21 @@ def look(
     if reason is None and route.off:
         reason = "audit"
     if reason is not None:
-        return _past(route, request, record, reason, pool)
+        return _past(route, request, record, wishes, reason, pool)
     keyed = route.keys.key(head, request.body[0] if request.body else b"", pool, route.version)
     if keyed.sampled and rule.sampled != "store":
-        return _past(route, request, record, "sampled", pool)
+        return _past(route, request, record, wishes, "sampled", pool)
     # A page's request may be answered with CORS fields, whether or not the answer says that it varies.
-    primary = vary_key(keyed.digest, (b"origin",), head) if wishes.has_origin else keyed.digest
+    primary = vary_key(keyed.digest, _ORIGIN, head) if wishes.has_origin else keyed.digest
     now = wall()
     digest, entry = primary, cache.get(primary, now)
     if entry is not None and entry.status == 0:
         digest = vary_key(primary, entry.vary, head)
-        entry = cache.get(digest, now)
+        entry = cache.variant(entry, digest, now)
     what = serve(entry, wishes, now)
     if what is Serve.FRESH and entry is not None and route.on_hit is not None and not keyed.sampled:
         _tell(route.on_hit, request, record, wishes, entry)
-    if what is Serve.FRESH and entry is not None and (rule.replay != "recorded" or not entry.pieces):
+    if what is Serve.FRESH and entry is not None and not route.paced(entry, head, wishes):
         route.give(client, request, record, wishes, entry, now, "")
         return None
     visit = Visit(route, client, request, record, wishes, Key(primary, route.keys.route, record.model or ""))
@@ -83,23 +84,35 @@ def _missed(visit: Visit, now: float) -> Visit:
     cache, request, record = visit.route.cache, visit.request, visit.record
     if visit.wishes.only_if_cached:
         record.cache = MISS
-        raise GatewayError("not_cached", "Only an answer from the cache was asked for, and there is none.")
-    if cache.flights.holds(visit.key.digest, now):
-        return _past(visit.route, request, record, "uncacheable", visit.pool)
+        raise _not_cached()
+    if cache.held.holds(visit.key.digest, now):
+        return _past(visit.route, request, record, visit.wishes, "uncacheable", visit.pool)
     if cache.flights.held_bytes > cache.bound:
-        return _past(visit.route, request, record, "flights", visit.pool)
+        return _past(visit.route, request, record, visit.wishes, "flights", visit.pool)
     return visit
 
 
-def _past(route: RouteCache, request: Request, record: Exchange, reason: str, pool: str) -> Visit:
+def _not_cached() -> GatewayError:
+    return GatewayError("not_cached", "Only an answer from the cache was asked for, and there is none.")
+
+
+def _past(
+    route: RouteCache, request: Request, record: Exchange, wishes: Wishes, reason: str, pool: str
+) -> Visit:
     """The cache has no part in it, but hears whether what it keeps for GET has become invalid."""
     record.cache, record.cache_detail = BYPASS, reason
-    kept: Key | None = None
+    if wishes.only_if_cached:
+        raise _not_cached()
+    own = route.keys.route
+    keys: list[Key] = []
     if reason == "method" and "GET" in route.rule.methods:
-        keyed = route.keys.key(_as_get(request.head), b"", pool, route.version)
-        kept = Key(keyed.digest, route.keys.route, "")
-    visit = Visit(route, None, request, record, _NOBODY, Key(b"", route.keys.route, ""))
-    visit.capture = Passing(route.cache, reason, request, kept)
+        asked = _as_get(request.head)
+        digest = route.keys.key(asked, b"", pool, route.version).digest
+        keys.append(Key(digest, own, ""))
+        if wishes.has_origin:  # what a page changes is kept for itself, and for those without an origin
+            keys.append(Key(vary_key(digest, _ORIGIN, asked), own, ""))
+    visit = Visit(route, None, request, record, _NOBODY, Key(b"", own, ""))
+    visit.capture = Passing(route, reason, request, record, keys)
     return visit
 
 

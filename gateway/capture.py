@@ -5,13 +5,13 @@ says what the client hears of the cache, passes each piece to all who have joine
 """
 
 from gateway import clock
-from gateway.cache.cache import Cache
 from gateway.cache.endings import is_whole
 from gateway.cache.entry import Entry, Key
-from gateway.cache.flights import Ending, Flight, Tap
-from gateway.cache.rules import Verdict, invalidates, judge
+from gateway.cache.flights import Flight, Tap
+from gateway.cache.parties import Ending
+from gateway.cache.rules import Verdict, judge
 from gateway.cache.serving import ERRORS, may_serve_on_error
-from gateway.cache.status import bypass_line, forward_line
+from gateway.cache.status import forward_line
 from gateway.cache.traits import PLAIN, Traits
 from gateway.cache.validators import conditional_lines, confirms, merged, refreshed, without_conditionals
 from gateway.cache.vary import vary_key
@@ -23,36 +23,8 @@ from gateway.route_cache import RouteCache
 _READS = frozenset(("GET", "HEAD"))
 
 
-class Passing:
-    """The capture of an answer that the cache has no part in: it is only told why."""
-
-    active = False
-    conditional: bytes | None = None
-
-    def __init__(self, cache: Cache, reason: str, request: Request, get_key: Key | None) -> None:
-        self._cache = cache
-        self._reason = reason
-        self._request = request
-        self._get_key = get_key  # what is kept for GET on this very target
-
-    def __repr__(self) -> str:
-        return f"<Passing {self._reason}>"
-
-    def head(self, head: ResponseHead, length: int | None, until_close: bool, sent: float) -> bytes:
-        if self._get_key is not None and invalidates(self._request.head.method, head.status):
-            self._cache.delete(self._get_key, "purged")
-        return bypass_line(self._reason)
-
-    def declines(self, head: ResponseHead) -> bool:
-        return False
-
-    def whole(self, body: bytes, took_s: float) -> None: ...
-    def begin(self, upstream: Upstream) -> None: ...
-    def relay(self, data: bytes) -> None: ...
-    def finish(self, took_s: float) -> None: ...
-    def broke(self) -> None: ...
-    def paused(self) -> bool:
-        return False
+def _no_matter(needed: bool) -> None:
+    """Nobody joins this flight."""
 
 
 class Capture:
@@ -75,7 +47,7 @@ class Capture:
         self._route = route
         self._cache = route.cache
         self._rule = route.rule
-        self._flight = flight
+        self.flight = flight
         self._primary = key
         self._client = client
         self._request = request
@@ -86,8 +58,10 @@ class Capture:
         self._head: ResponseHead | None = None
         self._fields = b""
         self._tap: Tap | None = None
+        self._length: int | None = None
         self._timed: list[tuple[float, int]] | None = None
         self._began = 0.0
+        self._since = route.cache.deletions.count
         self.key = key
         self.pool = ""
         self.version = ""
@@ -120,7 +94,10 @@ class Capture:
             return False
         now = clock.wall()
         if head.status == 304 and self.conditional is not None:
-            self._confirmed(stale, head, now)
+            if self._record.pool == self.pool:
+                self._confirmed(stale, head, now)
+            else:  # another pool's word: it cannot confirm what this one's backends have said
+                self.declined = "again"
             return True
         if head.status in ERRORS and may_serve_on_error(stale, self._wishes, now):
             self.declined = "stale"
@@ -136,7 +113,7 @@ class Capture:
         meaning = self._cache.meaning(news, self._route.date.line(now), now)
         verdict = judge(self._rule, self._request.head, self._wishes, meaning.traits, now)
         self.declined = "refreshed"
-        if verdict.store:
+        if verdict.store and not self._cache.deletions.since(self._since, self._primary.digest):
             self.stale = refreshed(stale, news, meaning.traits, verdict, self._route.date.line(now), now)
             self._cache.put(self.key, self.stale, now)
             self.kept = True
@@ -151,35 +128,40 @@ class Capture:
         now = clock.wall()
         cache, rule, record = self._cache, self._rule, self._record
         meaning = cache.meaning(head, self._route.date.line(now), now)
+        if self._route.version_field:
+            self.version = self._route.noted(record.pool, record.backend, head)
         delay_s = clock.now() - sent
         mine = record.pool == self.pool  # what another pool answers in its place is not this pool's answer
-        if mine and self._route.version_field:
-            self._note_version(head)
-        elif mine and self._route.asks_models:
+        if mine and self._route.asks_models:
             self._sent = now - delay_s
             self.version = cache.version_of(self.pool, record.backend, self._sent, now)
         verdict = judge(rule, self._request.head, self._wishes, meaning.traits, now, delay_s)
         self._head, self._fields, self._traits, self._verdict = head, meaning.fields, meaning.traits, verdict
-        digest = self._primary.digest
+        digest, method = self._primary.digest, self._request.head.method
         fits = length is None or length <= rule.max_entry
-        if verdict.store and fits and mine and not until_close and self._request.head.method != "HEAD":
+        if verdict.store and fits and mine and not until_close and method != "HEAD":
             self.active = True
+            self._length = length
+            if not verdict.shareable:  # kept to be asked about: nobody is given it unasked
+                self._alone()
             self._tell_apart(verdict, now)
             # Of an unknown version it is not kept, but those who wait for it may have it.
             return forward_line(
                 self.forward, "" if self._route.asks_models and not self.version else "stored"
             )
         if verdict.hold:
-            cache.flights.hold(digest, now)
-        self._flight.end(Ending.FAILED if head.status >= 400 else Ending.REFUSED)
+            cache.held.hold(digest, now)
+        # An error, or what only this request's condition has brought about, says nothing of the others.
+        failed = head.status >= 400 or head.status == 304
+        self.flight.end(Ending.FAILED if failed else Ending.REFUSED)
         return forward_line(self.forward)
 
-    def _note_version(self, head: ResponseHead) -> None:
-        parts = head.parts
-        for index in range(0, len(parts), 4):
-            if parts[index].lower() == self._route.version_field:
-                self.version = parts[index + 2].decode("latin-1")[:256]
-                self._cache.noted(self.pool, self._record.backend, self.version)
+    def _alone(self) -> None:
+        """From here on the answer is collected for its own client alone."""
+        shared, flights = self.flight, self._cache.flights
+        self.flight = Flight(self._primary.digest, flights, self._rule.max_entry, _no_matter)
+        flights.remove(shared)
+        shared.end(Ending.REFUSED)
 
     def _tell_apart(self, verdict: Verdict, now: float) -> None:
         """Where answers differ by request fields, each has a key of its own, and a marker says so."""
@@ -197,12 +179,12 @@ class Capture:
             key.route, self.pool, key.model, "", "", b"", b"", vary, (), verdict.keep_s,
         )  # fmt: skip
         self._cache.put(key, marker, now)
-        if self._cache.flights.find(digest) is None:
-            self._cache.flights.add(digest, self._flight)
+        if verdict.shareable and self._rule.coalesce and self._cache.flights.find(digest) is None:
+            self._cache.flights.add(digest, self.flight)
 
     def whole(self, body: bytes, took_s: float) -> None:
         """All of the answer is here, and the client has it. `took_s`: backend seconds that it took."""
-        flight, verdict = self._flight, self._verdict
+        flight, verdict = self.flight, self._verdict
         self._note_leaving()
         flight.took_s = took_s
         assert verdict is not None and self._head is not None
@@ -212,29 +194,39 @@ class Capture:
 
     def begin(self, upstream: Upstream) -> None:
         """The answer arrives in pieces, which now come from `upstream`."""
-        flight, verdict, head = self._flight, self._verdict, self._head
+        flight, verdict, head = self.flight, self._verdict, self._head
         assert verdict is not None and head is not None
         self._began = clock.now()
-        self._timed = []
+        self._timed = [] if self._paced() else None
         self._tap = flight.tap(self._client, False)
         self._client.relay_from(self._tap)
         flight.feed(upstream)
-        flight.begin(head.status, self._fields, None, self.key.digest, verdict.vary)
+        flight.begin(head.status, self._fields, self._length, self.key.digest, verdict.vary)
+
+    def _paced(self) -> bool:
+        """Whether it is a stream that is to be given again at its pace."""
+        if self._rule.replay != "recorded" or self._length is not None:
+            return False
+        return self._record.stream or b"event-stream" in self._fields.lower()
 
     def relay(self, data: bytes) -> None:
         """One piece of it, in the order of their arrival."""
         timed = self._timed
         if timed is not None:
             timed.append((clock.now() - self._began, len(data)))
-        self._flight.add(data)
+        self.flight.add(data)
 
     def paused(self) -> bool:
         """Whether the backend is paused, because no client takes anything."""
-        return self._flight.paused
+        return self.flight.paused
+
+    def stalled(self, at: float) -> bool:
+        """Whether none of them has taken anything since this was asked last."""
+        return self.flight.stalled(at)
 
     def finish(self, took_s: float) -> None:
         """Its last piece has been here; what a client could not take yet is written now."""
-        flight, head = self._flight, self._head
+        flight, head = self.flight, self._head
         assert head is not None
         self._note_leaving()
         flight.took_s = took_s
@@ -245,19 +237,26 @@ class Capture:
 
     def _note_leaving(self) -> None:
         """The answer is whole, for those who wait; its own client may have left meanwhile."""
-        if self._client.lost:
+        if self._client.lost and self._record.error is None:
             self._record.status, self._record.error = 499, "client_closed"
 
     def broke(self) -> None:
         """It broke off, or its client has had enough of it."""
-        self._flight.end(Ending.CUT if self._flight.begun else Ending.FAILED)
+        self.flight.end(Ending.CUT if self.flight.begun else Ending.FAILED)
+
+    def close(self) -> None:
+        """Nobody hears of the answer any more."""
+        self._cache.flights.remove(self.flight)
+        self.flight.end(Ending.FAILED)
 
     def _keep(self, body: bytes, timed: tuple[tuple[float, int], ...], took_s: float) -> None:
         head, traits, key = self._head, self._traits, self.key
         assert head is not None
         now = clock.wall()
         verdict = judge(self._rule, self._request.head, self._wishes, traits, now, took_s)
-        if not verdict.store or (self._route.asks_models and not self._is_certain(now)):
+        if not verdict.store or self._cache.deletions.since(self._since, self._primary.digest):
+            return
+        if self._route.asks_models and not self._is_certain(now):
             return
         entry = Entry(
             head.status,
@@ -281,7 +280,7 @@ class Capture:
             verdict.keep_s,
         )
         self._cache.put(key, entry, now)
-        self._cache.flights.release(self._primary.digest)
+        self._cache.held.release(self._primary.digest)
         self.kept = True
 
     def _is_certain(self, now: float) -> bool:

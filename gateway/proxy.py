@@ -4,6 +4,7 @@ route → body as far as it must be held → pool → attempts and relay (`forwa
 where every exchange is counted, whatever became of it.
 """
 
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -11,7 +12,6 @@ from random import Random
 from typing import Any, Protocol
 
 from gateway import clock
-from gateway.cache.serving import Serve
 from gateway.cached import look
 from gateway.errors import ClientGone, GatewayError, body_too_large
 from gateway.forward import Forward
@@ -24,6 +24,7 @@ from gateway.routing.body import read_body, replace_model
 from gateway.routing.routes import Route, Routes
 from gateway.visit import Visit
 
+log = logging.getLogger(__name__)
 now = clock.now
 
 _NOT_TAKEN = frozenset(
@@ -59,6 +60,7 @@ class Detached(Client, Protocol):
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None: ...
     def end(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 Detach = Callable[[str, Callable[[BaseException | None], None]], Detached]
@@ -95,11 +97,17 @@ class Proxy:
         self._make_id = make_id
         self._rng = rng
         self.detach: Detach | None = None  # makes the clients that ask for what no client waits for
+        self._detached: set[Detached] = set()
         self._own = OwnReplies(routes)
         for path in paths.values():
             if path.cache is not None:
                 path.cache.wants = observer.wants_decision
         self._rewrites_models = any(route.rewrite_model is not None for route in routes)
+
+    def abort(self) -> None:
+        """End what no client waits for."""
+        for client in list(self._detached):
+            client.abort()
 
     async def serve(self, client: Client) -> None:
         """Serve one connection until it ends; the script of every client connection."""
@@ -173,7 +181,7 @@ class Proxy:
         if visit is None:
             return
         if visit.given:
-            if visit.what is Serve.STALE_REVALIDATE and visit.alone:
+            if visit.refreshes:
                 self._refresh(paths, visit)
             return
         try:
@@ -212,11 +220,15 @@ class Proxy:
 
         def ended(error: BaseException | None) -> None:
             client.end()
+            self._detached.discard(client)
             cache.refreshing -= 1
+            if error is not None:
+                log.error("a refresh of a kept answer crashed", exc_info=error)
             failed = error is not None or not 0 < record.status < 400
             cache.refreshes["stored" if visit.kept else "failed" if failed else "refused"] += 1
 
         client = self.detach(visit.record.client, ended)
+        self._detached.add(client)
         visit.detach(client, request, record)
         client.start(self._ask_anew(paths, client, request, record, visit))
 
@@ -225,10 +237,12 @@ class Proxy:
     ) -> None:
         lanes = paths.in_order(self._rng) if paths.several else paths.lanes
         try:
-            await visit.turn()
-            tail, target = self._outgoing(client, request, record, paths.route, visit.capture)
-            exchange = Forward(lanes[0], client, request, record, target, tail, visit.capture)
-            await exchange.run()
+            while await visit.turn():
+                tail, target = self._outgoing(client, request, record, paths.route, visit.capture)
+                exchange = Forward(lanes[0], client, request, record, target, tail, visit.capture)
+                await exchange.run()
+                if visit.settled():
+                    return
         except (GatewayError, ClientGone):
             record.status = 0
         finally:

@@ -1,5 +1,7 @@
 """How does an answer reach the client? Whole, piece by piece, or as a tunnel; nothing can be taken back."""
 
+from math import inf
+
 from gateway.attempt import Attempt, Task
 from gateway.errors import ClientGone, GatewayError
 from gateway.health.faults import OUTCOMES
@@ -81,23 +83,32 @@ def _captured(task: Task, attempt: Attempt, head: ResponseHead) -> tuple[Capture
 async def _body(task: Task, connection: Upstream, capture: Capture | None) -> None:
     client, lane = task.client, task.lane
     at = lane.now()
+    asked, total_at = at, task.total_at
     while not connection.reader.complete:
         if connection.error is not None:
             raise connection.error
         if client.refused is not None:
             raise client.refused
-        if at >= task.total_at:
-            raise task.over_time()
-        if client.writable or (capture is not None and not capture.paused()):
+        if at >= total_at:
+            if not client.needed:
+                raise task.over_time()
+            # It is over for this client; those who wait as well each have a time of their own.
+            task.record.error = task.over_time().kind
+            client.cut_reply()
+            total_at = inf
+        if client.writable if capture is None else not capture.paused():
             until = connection.touched + lane.idle_s
             if at >= until:
                 raise GatewayError("idle_timeout", "The backend stopped in the middle of its answer.")
         else:
-            until = client.stalled_at + lane.body_timeout_s
-            if at >= until and client.stalled(at):
-                raise GatewayError("client_closed", "The client takes nothing of the answer.")
-            until = client.stalled_at + lane.body_timeout_s
-        at = await client.pause(at, min(until, task.total_at))
+            since = client.stalled_at if capture is None else max(connection.touched, asked)
+            until = since + lane.body_timeout_s
+            if at >= until:
+                if client.stalled(at) if capture is None else capture.stalled(at):
+                    raise GatewayError("client_closed", "The client takes nothing of the answer.")
+                asked = at
+                until = at + lane.body_timeout_s
+        at = await client.pause(at, min(until, total_at))
 
 
 def _fields(task: Task, attempt: Attempt, head: ResponseHead, line: bytes) -> bytes:

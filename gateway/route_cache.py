@@ -13,7 +13,7 @@ from gateway.cache.status import hit_lines
 from gateway.cache.validators import not_modified, not_modified_fields
 from gateway.cache.wishes import Wishes
 from gateway.http.headers import DateField
-from gateway.messages import Exchange, Request
+from gateway.messages import Exchange, Request, RequestHead, ResponseHead
 from gateway.ports import Client
 
 HIT, MISS, STALE, COALESCED, BYPASS = "hit", "miss", "stale", "coalesced", "bypass"
@@ -57,6 +57,12 @@ class RouteCache:
     def __repr__(self) -> str:
         return f"<RouteCache {self.keys.route} {self.rule}>"
 
+    def paced(self, entry: Entry, head: RequestHead, wishes: Wishes) -> bool:
+        """Whether a kept stream is given at the pace at which it came."""
+        if self.rule.replay != "recorded" or not entry.pieces:
+            return False
+        return head.method != "HEAD" and not wishes.conditional
+
     def give(
         self,
         client: Client,
@@ -90,6 +96,16 @@ class RouteCache:
             client.end_reply()
         else:
             client.reply_whole(request, status, fields, body)
+
+    def noted(self, pool: str, backend: str, head: ResponseHead) -> str:
+        """Note which version of its model a backend has said to be, if its head tells; "" if it does not."""
+        parts = head.parts
+        for index in range(0, len(parts), 4):
+            if parts[index].lower() == self.version_field:
+                version = parts[index + 2].decode("latin-1")[:256]
+                self.cache.noted(pool, backend, version)
+                return version
+        return ""
 
     def saved(self, seconds: float, size: int) -> None:
         self.count.saved_s += seconds

@@ -8,14 +8,16 @@ from math import inf
 
 from gateway import clock
 from gateway.cache.entry import Entry, Key
-from gateway.cache.flights import Ending, Flight, Tap
+from gateway.cache.flights import Flight, Tap
+from gateway.cache.parties import Ending
 from gateway.cache.serving import Serve, may_serve_on_error, serve
 from gateway.cache.status import forward_line, hit_lines
 from gateway.cache.vary import vary_key
 from gateway.cache.wishes import Wishes
-from gateway.capture import Capture, Passing
+from gateway.capture import Capture
 from gateway.errors import GatewayError
 from gateway.messages import Exchange, Request
+from gateway.passing import Passing
 from gateway.ports import Client
 from gateway.route_cache import BYPASS, COALESCED, HIT, MISS, RouteCache, own_lines
 
@@ -48,10 +50,10 @@ class Visit:
         self.entry: Entry | None = None
         self.what = Serve.MISS
         self.until = inf
-        self.given = (
-            False  # the client has a stale answer; whether there is to be a new one is another matter
-        )
+        self.given = False  # the client has a stale answer; whether there is to be a new one is not said
+        self.detached = False  # it is about a request of the gateway's own
         self.flight: Flight | None = None
+        self.followed: Flight | None = None  # the last one that has failed
         self.capture: Capture | Passing | None = None
         self.kept = False  # the answer was kept; known once it is closed
 
@@ -63,9 +65,15 @@ class Visit:
         """Whether nobody asks for it already."""
         return self.route.cache.flights.find(self.digest) is None
 
+    @property
+    def refreshes(self) -> bool:
+        """Whether what was given stale is to be asked for anew now; a HEAD's answer could not replace it."""
+        return self.what is Serve.STALE_REVALIDATE and self.request.head.method != "HEAD" and self.alone
+
     def detach(self, client: Client, request: Request, record: Exchange) -> None:
         """From now on it is about a request of the gateway's own."""
         self.client, self.request, self.record = client, request, record
+        self.detached = True
         self.what = Serve.REVALIDATE
         self.until = inf
 
@@ -82,9 +90,10 @@ class Visit:
             await self._replay()
             return False
         newer = self.what is Serve.REQUEST or self.wishes.no_cache
+        joins = route.rule.coalesce and not newer and self.request.head.method != "HEAD"
         self.record.cache = MISS
         while True:
-            flight = None if newer or not route.rule.coalesce else cache.flights.find(self.digest)
+            flight = cache.flights.find(self.digest) if joins else None
             if flight is None:
                 return await self._lead(newer)
             ending = await self._follow(flight, client)
@@ -92,7 +101,7 @@ class Visit:
                 return False
             if ending is Ending.REFUSED:
                 self.record.cache, self.record.cache_detail = BYPASS, "uncacheable"
-                self.capture = Passing(cache, "uncacheable", self.request, None)
+                self.capture = Passing(route, "uncacheable", self.request, self.record, [])
                 return True
             if self._look():
                 return False
@@ -105,7 +114,7 @@ class Visit:
         self.digest = self.key.digest
         if entry is not None and entry.status == 0:
             self.digest = vary_key(self.key.digest, entry.vary, self.request.head)
-            entry = route.cache.get(self.digest, now)
+            entry = route.cache.variant(entry, self.digest, now)
         self.entry = entry
         self.what = serve(entry, self.wishes, now)
         if entry is None or self.what is not Serve.FRESH:
@@ -119,11 +128,21 @@ class Visit:
         assert client is not None
         cache, rule = route.cache, route.rule
         flight = self.flight = Flight(self.digest, cache.flights, rule.max_entry, self._needed)
-        if rule.coalesce and (not newer or cache.flights.find(self.digest) is None):
+        # An answer without its body is for nobody else; and one refresh is enough, whoever joins it.
+        joinable = self.detached or (rule.coalesce and self.request.head.method != "HEAD")
+        if joinable and (not newer or self.alone):
             cache.flights.add(self.digest, flight)
+            if self.followed is not None and self.followed.variant == self.digest:
+                self.followed.heir = flight
+        self.followed = None
         if cache.shared is not None and not newer and await self._shared(client):
             return False
-        capture = Capture(route, flight, self.key, client, self.request, self.record, self.wishes)
+        self.capture = self._made(flight, client)
+        return True
+
+    def _made(self, flight: Flight, client: Client) -> Capture:
+        """The capture of the answer that a backend is asked for now."""
+        capture = Capture(self.route, flight, self.key, client, self.request, self.record, self.wishes)
         capture.key = Key(self.digest, self.key.route, self.key.model)
         capture.pool = self.pool
         if self.entry is not None:
@@ -133,8 +152,7 @@ class Visit:
             capture.forward = "vary-miss"
         elif self.wishes.no_cache:
             capture.forward = "request"
-        self.capture = capture
-        return True
+        return capture
 
     async def _shared(self, client: Client) -> bool:
         """Ask the shared store; whether that has answered."""
@@ -144,8 +162,12 @@ class Visit:
         now = wall()
         if entry is not None and entry.status == 0:  # answers under this key are told apart
             self.digest = vary_key(self.key.digest, entry.vary, self.request.head)
-            entry = route.cache.get(self.digest, now) or await self._fetch(client)
+            flight.variant, flight.vary = self.digest, entry.vary
+            marker = entry
+            entry = route.cache.variant(marker, self.digest, now) or await self._fetch(client)
             now = wall()
+            if entry is not None and entry.stored_at < marker.stored_at:
+                entry = None
         if entry is None or entry.status == 0:
             return False
         what = serve(entry, self.wishes, now)
@@ -186,6 +208,7 @@ class Visit:
         at = clock.now()
         try:
             while True:
+                flight = _latest(flight)
                 if flight.begun and tap is None and not client.replying:
                     if flight.vary and self._other(flight):
                         return Ending.FAILED
@@ -196,13 +219,23 @@ class Visit:
                     return Ending.CUT
                 if at >= self.until:
                     if client.replying:
-                        self.record.error = "total_timeout"
+                        self.record.error = self._over_time().kind
                         client.cut_reply()
                         return Ending.CUT
-                    raise GatewayError("total_timeout", "The request took longer than its total time.")
+                    raise self._over_time()
                 at = await client.pause(at, self.until)
         finally:
+            flight = _latest(flight)
             flight.leave(client.wake, tap)
+            if flight.ending is Ending.FAILED and not flight.begun:
+                self.followed = flight
+
+    def _over_time(self) -> GatewayError:
+        """By whose bound its time is over, its own or ours."""
+        wish = self.request.head.timeout_s
+        if wish is not None and self.until >= self.request.started + wish:
+            return GatewayError("deadline_exceeded", "The time that the request allows is over.")
+        return GatewayError("total_timeout", "The request took longer than its total time.")
 
     def _other(self, flight: Flight) -> bool:
         """Whether the flight's answer is for requests that differ from this one by what its Vary names."""
@@ -222,7 +255,7 @@ class Visit:
             else:
                 client.reply_whole(self.request, flight.status, fields, body)
             return None
-        client.begin_reply(self.request, flight.status, fields, flight.length, True)
+        client.begin_reply(self.request, flight.status, fields, flight.length, flight.status != 204)
         tap = flight.tap(client, True)
         client.relay_from(tap)
         return tap
@@ -231,11 +264,8 @@ class Visit:
         """The flight is over; what that means for this follower."""
         ending = flight.ending
         if flight.entry is not None and not client.replying:
-            now = wall()
-            entry = flight.entry
-            detail = "" if entry.age(now) < entry.fresh_s else "stale"
-            self.route.give(client, self.request, self.record, self.wishes, entry, now, detail)
-        elif tap is not None and ending is Ending.WHOLE:
+            return self._taken(flight, flight.entry, client)
+        if tap is not None and ending is Ending.WHOLE:
             client.end_reply()
             self.route.saved(0.0, client.bytes_out)
         elif tap is not None:
@@ -243,6 +273,23 @@ class Visit:
             client.cut_reply()
             return Ending.CUT
         return ending
+
+    def _taken(self, flight: Flight, entry: Entry, client: Client) -> Ending:
+        """What the leader was given is given to this follower, if it may have it."""
+        now = wall()
+        if flight.vary and self._other(flight):
+            return Ending.FAILED
+        what = serve(entry, self.wishes, now)
+        if what is Serve.FRESH:
+            detail = ""
+        elif what in GIVEN:
+            detail = "stale"
+        elif flight.stands_in and may_serve_on_error(entry, self.wishes, now):
+            detail = "error"
+        else:  # what must be asked about by each is asked about at the same time
+            return Ending.REFUSED if entry.fresh_s <= 0.0 else Ending.FAILED
+        self.route.give(client, self.request, self.record, self.wishes, entry, now, detail)
+        return Ending.WHOLE
 
     async def _replay(self) -> None:
         """Give a stored stream at the pace at which it came."""
@@ -258,6 +305,7 @@ class Visit:
             while at < begin + offset_s or not client.writable:
                 due = begin + offset_s if client.writable else self.until
                 if at >= self.until:
+                    self.record.error = self._over_time().kind
                     client.cut_reply()
                     return
                 at = await client.pause(at, min(max(due, at), self.until))
@@ -275,8 +323,9 @@ class Visit:
             return True
         if capture.declined == "again":
             self.entry, self.what = None, Serve.MISS
-            self.capture = None
-            self.done()
+            assert self.flight is not None and self.client is not None
+            self.capture = self._made(self.flight, self.client)
+            self.capture.forward = capture.forward
             return False
         self._stand_in(capture, "" if capture.declined == "refreshed" else "error")
         return True
@@ -297,28 +346,34 @@ class Visit:
     def _stand_in(self, capture: Capture, detail: str) -> None:
         client, entry = self.client, capture.stale
         assert client is not None and entry is not None
-        self.route.give(client, self.request, self.record, self.wishes, entry, wall(), detail)
+        if not self.detached:
+            self.route.give(client, self.request, self.record, self.wishes, entry, wall(), detail)
         flight = self.flight
         self.done()
         if flight is not None:
             flight.entry = entry
+            flight.stands_in = bool(detail)
             flight.end(Ending.WHOLE)
 
     def done(self) -> None:
         """The lead is over, whatever became of it."""
-        flight = self.flight
-        if flight is None:
-            return
-        flights = self.route.cache.flights
-        flights.remove(self.digest, flight)
-        if flight.variant != self.digest:
-            flights.remove(flight.variant, flight)
+        if self.flight is not None:
+            self.route.cache.flights.remove(self.flight)
 
     def close(self) -> None:
         """`done`, and nobody waits any more: who still does goes on as after a failure."""
         self.done()
         if self.flight is not None:
             self.flight.end(Ending.FAILED)
+        if isinstance(self.capture, Capture) and self.capture.flight is not self.flight:
+            self.capture.close()
         # The flight holds this: no ring is left behind, which only the garbage collector would find.
         self.kept = isinstance(self.capture, Capture) and self.capture.kept
-        self.flight = self.capture = None
+        self.flight = self.capture = self.followed = None
+
+
+def _latest(flight: Flight) -> Flight:
+    """The flight that those who had joined `flight` wait for now."""
+    while flight.successor is not None:
+        flight = flight.successor
+    return flight

@@ -8,8 +8,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from itertools import islice
 from typing import Any
 
+from gateway.cache.deletions import Deletions
 from gateway.cache.entry import Entry, Key
 from gateway.cache.flights import Flights
+from gateway.cache.held import HeldKeys
 from gateway.cache.lines import stored_fields
 from gateway.cache.model_list import MODELS
 from gateway.cache.store import LocalStore, Purge, SharedStore
@@ -50,7 +52,9 @@ class Cache:
     def __init__(self, memory: LocalStore, shared: SharedStore | None, spawn: Spawn, bound: int) -> None:
         self.memory = memory
         self.shared = shared
-        self.flights = Flights()
+        self.flights = Flights(bound)
+        self.held = HeldKeys()
+        self.deletions = Deletions()
         self.bound = bound  # bytes that answers under way may take together
         self.unwritten = 0  # entries that the shared store was too slow for
         self.refreshing = 0  # answers that are asked for anew behind a stale one
@@ -131,6 +135,14 @@ class Cache:
             self.memory.delete(digest, "model")
         return entry if standing is Standing.CURRENT else None
 
+    def variant(self, marker: Entry, digest: bytes, now: float) -> Entry | None:
+        """The answer under a key that `marker` tells apart.
+
+        An older one than the marker is of a time before that one's last deletion: it went with that.
+        """
+        entry = self.get(digest, now)
+        return None if entry is not None and entry.stored_at < marker.stored_at else entry
+
     def put(self, key: Key, entry: Entry, now: float) -> None:
         """Keep an answer, in every store."""
         self.memory.put(key.digest, entry, now)
@@ -167,19 +179,34 @@ class Cache:
             wake()
 
     def delete(self, key: Key, reason: str) -> None:
+        """Let what is kept under a key go, in every store, and all that is told apart under it.
+
+        "purged": what is under way for it may be as old, and is not kept either.
+        """
+        if reason == "purged":
+            self.flights.spoil(key.digest)
+            self.deletions.note(key.digest)
         self.memory.delete(key.digest, reason)
         if self.shared is not None:
             self._spawn("cache delete", self.shared.delete(key))
 
     async def purge(self, what: Purge) -> int:
-        """Let all that matches go, in every store; how many were in memory, or shared if that is more."""
+        """Let all that matches go, in every store, and let what is under way now not be kept.
+
+        Returns how many were in memory, or shared if that is more.
+        """
         gone = self.purged(what)
         if self.shared is not None:
             gone = max(gone, await self.shared.purge(what))
         return gone
 
     def purged(self, what: Purge) -> int:
-        """Let what matches go from memory, here or by another gateway that shares the store."""
+        """Let what matches go from memory, here or by another gateway that shares the store.
+
+        What is under way now is not kept, whether or not it matches: nobody knows its age.
+        """
+        self.flights.spoil(what.digest)
+        self.deletions.note_all()
         gone = self.memory.purge(what)
         for tell in self.on_purge:
             tell(what)

@@ -4,37 +4,57 @@ Pure. An engine that fails in mid-stream has sent its 200 long ago: the server t
 event and ends the stream in good form, or ends it without the last event. Neither is an answer to keep.
 """
 
+import re
 from collections.abc import Sequence
 
 _LOOKED_AT = 4096  # bytes at the beginning in which a stream shows its kind
 _TAIL = 256
+_ERROR = re.compile(rb'\s*\{\s*(?:"error"\s*:\s*[{"]|"object"\s*:\s*"error")')
+_ERROR_EVENTS = (b'\ndata: {"error"', b'\ndata:{"error"', b"\nevent: error", b"\nevent:error")
 
 
 def is_whole(fields: bytes, pieces: Sequence[bytes]) -> bool:
     """Whether `pieces`, the body of a 200 with these header lines, are an answer from its first to its last.
 
-    An OpenAI-shaped stream ends with `data: [DONE]`; no event of a stream is an error; a JSON object is no
-    error object.
+    An OpenAI-shaped stream ends with `data: [DONE]`, Anthropic's with `message_stop`, Ollama's with a line
+    that says `done`; no event of a stream is an error; a JSON object is no error object.
     """
-    first = pieces[0][:_LOOKED_AT] if pieces else b""
-    if first.startswith(b"{"):
-        return not first.startswith(
-            (b'{"error":{', b'{"error": {', b'{"object":"error"', b'{"object": "error"')
-        )
-    if b"text/event-stream" not in fields.lower():
-        return True
-    return _is_whole_stream(first, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+    first = _beginning(pieces)
+    if _ERROR.match(first) is not None:
+        return False
+    lower = fields.lower()
+    if b"text/event-stream" in lower:
+        return _is_whole_stream(first, b"".join(pieces))
+    if b"ndjson" in lower:
+        return _are_whole_lines(first, b"".join(pieces))
+    return True
+
+
+def _beginning(pieces: Sequence[bytes]) -> bytes:
+    first, size = [], 0
+    for piece in pieces:
+        first.append(piece[:_LOOKED_AT])
+        size += len(piece)
+        if size >= _LOOKED_AT:
+            break
+    return b"".join(first)
 
 
 def _is_whole_stream(first: bytes, body: bytes) -> bool:
-    if (
-        b'\ndata: {"error"' in body
-        or b"\nevent: error" in body
-        or body.startswith((b'data: {"error"', b"event: error"))
-    ):
-        return False
+    begun = b"\n" + first[:_TAIL]
+    for error in _ERROR_EVENTS:
+        if error in body or begun.startswith(error):
+            return False
     if b"chat.completion.chunk" in first or b'"text_completion"' in first:
         return b"data: [DONE]" in body[-_TAIL:]
     if b"event: response.created" in first:
         return b"event: response.completed" in body
+    if b"event: message_start" in first:
+        return b"event: message_stop" in body[-_TAIL:]
     return True
+
+
+def _are_whole_lines(first: bytes, body: bytes) -> bool:
+    if b'\n{"error"' in body:
+        return False
+    return b'"done":false' not in first or b'"done":true' in body.rstrip().rpartition(b"\n")[2]

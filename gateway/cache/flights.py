@@ -6,41 +6,10 @@ backend is paused only while all of them are. What a flight holds is bounded; wh
 than that is cut off, which a client sees as a cut.
 """
 
-import enum
 from collections.abc import Callable
-from typing import Protocol
 
 from gateway.cache.entry import Entry
-from gateway.cache.rules import HOLD_S
-
-MAX_HELD = 8192  # keys that are remembered as not cacheable
-
-
-class Ending(enum.IntEnum):
-    """How a flight ended, for those who had joined it."""
-
-    UNDER_WAY = 0
-    WHOLE = 1  # the answer was given to all, or is there to be given (`Flight.entry`)
-    CUT = 2  # it broke off after some of it had been given
-    REFUSED = 3  # it is for nobody else: each goes on alone
-    FAILED = 4  # there was none: one goes on, the others join that one
-
-
-class Taker(Protocol):
-    """A client that takes pieces of an answer."""
-
-    writable: bool
-    lost: bool
-
-    def relay(self, data: bytes) -> None: ...
-    def cut_reply(self) -> None: ...
-
-
-class Upstream(Protocol):
-    """Where the pieces come from."""
-
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
+from gateway.cache.parties import Ending, Taker, Upstream
 
 
 class Tap:
@@ -68,7 +37,7 @@ class Tap:
     def pump(self) -> None:
         """Give the client what it has not got yet, as far as it takes it."""
         flight, taker = self._flight, self.taker
-        while taker.writable and self.position < flight.arrived:
+        while taker.writable and not taker.lost and self.position < flight.arrived:
             piece = flight.pieces[self.position - flight.dropped]
             self.position += 1
             taker.relay(piece)
@@ -90,9 +59,33 @@ class Flight:
     """
 
     __slots__ = (
-        "_bound", "_counted", "_flights", "_lead", "_paused", "_upstream", "arrived", "begun", "dropped",
-        "ending", "entry", "fields", "followers", "length", "pieces", "size", "status", "taps", "took_s",
-        "untapped", "variant", "vary", "whole",
+        "_bound",
+        "_counted",
+        "_flights",
+        "_lead",
+        "_paused",
+        "_upstream",
+        "arrived",
+        "begun",
+        "dropped",
+        "ending",
+        "entry",
+        "fields",
+        "followers",
+        "heir",
+        "keys",
+        "length",
+        "pieces",
+        "size",
+        "stands_in",
+        "status",
+        "successor",
+        "taps",
+        "took_s",
+        "untapped",
+        "variant",
+        "vary",
+        "whole",
     )  # fmt: skip
 
     def __init__(self, variant: bytes, flights: "Flights", bound: int, lead: Callable[[bool], None]) -> None:
@@ -112,12 +105,16 @@ class Flight:
         self.dropped = 0  # pieces no longer held, from the first
         self.size = 0  # bytes held
         self._counted = True  # they are among those of all flights
-        self.whole = True  # nothing has been dropped: it can be joined, and stored
+        self.whole = True  # nothing was dropped, and it was not spoilt: it can be joined, and kept
         self.taps: list[Tap] = []
         self.followers: dict[Callable[[], None], None] = {}  # in the order in which they joined
         self.untapped = 0  # followers that have not begun to take it
         self.ending = Ending.UNDER_WAY
         self.entry: Entry | None = None
+        self.stands_in = False  # that is given in place of an error
+        self.keys: list[bytes] = []  # under which it can be found
+        self.heir: Flight | None = None  # of the follower who goes on after a failure
+        self.successor: Flight | None = None  # which all others have joined then
         self.took_s = 0.0  # backend seconds, once it is whole
 
     def __repr__(self) -> str:
@@ -180,19 +177,20 @@ class Flight:
 
     def add(self, piece: bytes) -> None:
         """One more piece has arrived."""
+        flights = self._flights
         self.pieces.append(piece)
         self.arrived += 1
         self.size += len(piece)
-        self._flights.held_bytes += len(piece)
+        flights.held_bytes += len(piece)
         for tap in list(self.taps) if len(self.taps) > 1 else self.taps:
             if not tap.taker.lost:
                 tap.pump()
-        if self.size > self._bound:
+        if self.size > self._bound or flights.held_bytes > flights.bound:
             self._drop()
         self.balance()
 
     def _drop(self) -> None:
-        """Hold no more than the bound, and only what somebody has not got yet."""
+        """Hold no more than the bound, and only what somebody has not got yet: nobody can join any more."""
         self.whole = False
         taps = [tap for tap in self.taps if not tap.taker.lost]
         needed = min((tap.position for tap in taps), default=self.arrived)
@@ -201,20 +199,24 @@ class Flight:
             self.size -= size
             self._flights.held_bytes -= size
             self.dropped += 1
-        for tap in taps:
-            if tap.position < self.dropped:
-                self.taps.remove(tap)
-                tap.taker.cut_reply()
+        behind = [tap for tap in taps if tap.position < self.dropped]
+        for tap in behind:
+            self.taps.remove(tap)
+        for tap in behind:  # its client's script may end here and now
+            tap.taker.cut_reply()
 
     def balance(self) -> None:
         """Pause the backend while nobody can take more, and no longer."""
         upstream = self._upstream
         if upstream is None:
             return
-        waits = not self.untapped and len(self.taps) > 0
-        for tap in self.taps:
-            if tap.taker.writable or tap.taker.lost:
-                waits = False
+        waits = False
+        if not self.untapped:
+            for tap in self.taps:
+                if not tap.taker.lost:  # a leader whose client has left takes nothing, and holds up nobody
+                    waits = not tap.taker.writable
+                    if not waits:
+                        break
         if waits is not self._paused:
             self._paused = waits
             if waits:
@@ -226,6 +228,14 @@ class Flight:
     def paused(self) -> bool:
         """Whether the backend is paused, because nobody takes anything."""
         return self._paused
+
+    def stalled(self, at: float) -> bool:
+        """Whether nobody has taken anything since this was asked last, or since they were full."""
+        stalled = True
+        for tap in self.taps:
+            if not tap.taker.lost and not tap.taker.stalled(at):
+                stalled = False  # the others are asked all the same: each notes what it has taken
+        return stalled
 
     def end(self, ending: Ending) -> None:
         """No more will come; every follower is told, in the order in which they joined."""
@@ -244,22 +254,43 @@ class Flight:
 
     def _tell(self) -> None:
         for wake in list(self.followers):
-            wake()
+            if wake in self.followers:
+                wake()
+            heir = self.heir
+            if heir is not None:
+                self.heir = None
+                if heir.joinable and not heir.begun:
+                    self._hand_over(heir)
+                    return
+
+    def _hand_over(self, heir: "Flight") -> None:
+        """All who are left wait for another, and need not be woken for that: they may be many."""
+        self.successor = heir
+        if self.followers:
+            heir.followers.update(self.followers)
+            heir.untapped += len(self.followers)
+            heir._lead(True)
+            heir.balance()
+            self.followers.clear()
+            self._lead(False)
 
 
 class Flights:
-    """Owns the flights by key, and which keys were found not cacheable."""
+    """Owns the flights by key.
 
-    __slots__ = ("_flights", "_held", "held_bytes", "joined")
+    While all of them together hold more than `bound` bytes, each holds only what somebody has not got yet.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_flights", "bound", "held_bytes", "joined")
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
         self._flights: dict[bytes, Flight] = {}
-        self._held: dict[bytes, float] = {}
         self.held_bytes = 0  # of answers under way
         self.joined = 0  # requests that have joined one, ever
 
     def __repr__(self) -> str:
-        return f"<Flights {len(self._flights)}, {len(self._held)} keys held>"
+        return f"<Flights {len(self._flights)}, {self.held_bytes} bytes>"
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -270,29 +301,19 @@ class Flights:
         return flight if flight is not None and flight.joinable else None
 
     def add(self, digest: bytes, flight: Flight) -> None:
+        """From now on it is found under this key, in place of one that can be joined no more."""
         self._flights[digest] = flight
+        flight.keys.append(digest)
 
-    def remove(self, digest: bytes, flight: Flight) -> None:
-        """Its key is free again; if another has taken it, that one stays."""
-        if self._flights.get(digest) is flight:
-            del self._flights[digest]
+    def remove(self, flight: Flight) -> None:
+        """Its keys are free again; where another has taken one, that one stays."""
+        for digest in flight.keys:
+            if self._flights.get(digest) is flight:
+                del self._flights[digest]
+        flight.keys.clear()
 
-    def hold(self, digest: bytes, now: float) -> None:
-        """Remember for `HOLD_S` that nothing under this key is to be kept: nobody waits for another."""
-        if len(self._held) >= MAX_HELD:
-            for old in list(self._held)[: MAX_HELD // 2]:
-                del self._held[old]
-        self._held[digest] = now + HOLD_S
-
-    def holds(self, digest: bytes, now: float) -> bool:
-        until = self._held.get(digest)
-        if until is None:
-            return False
-        if now < until:
-            return True
-        del self._held[digest]
-        return False
-
-    def release(self, digest: bytes) -> None:
-        """An answer under this key was kept after all."""
-        self._held.pop(digest, None)
+    def spoil(self, digest: bytes | None) -> None:
+        """What is under way under this key (None: under any) is for who has joined it alone, and not kept."""
+        for key, flight in self._flights.items():
+            if digest is None or key == digest:
+                flight.whole = False

@@ -1,4 +1,4 @@
-"""Who asks a backend when no client waits? A client that takes everything, and never leaves.
+"""Who asks a backend when no client waits? A client that takes everything, and stays.
 
 What stands behind refreshed entries and audits: the request of a client that has its answer already is made
 once more, by a script of its own, and the answer goes nowhere but through its capture.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol
 
 from gateway import clock
-from gateway.errors import GatewayError
+from gateway.errors import ClientGone, GatewayError
 from gateway.http.script import Alarm, Script
 from gateway.messages import Request, RequestHead
 
@@ -48,7 +48,7 @@ class DetachedClient:
         self.replying = False
         self.writable = True
         self.lost = False
-        self.needed = True
+        self.needed = False
         self.stalled_at = 0.0
         self.refused: GatewayError | None = None
 
@@ -58,13 +58,20 @@ class DetachedClient:
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._script.start(coroutine)
 
+    def abort(self) -> None:
+        """What it asked for is not wanted any more: its script ends at its next wait, which is now."""
+        self.lost = True
+        self.wake()
+
     def end(self) -> None:
         """Let go of the loop's timer; the script is over."""
         self._alarm.close()
 
     @types.coroutine
     def pause(self, at: float, until: float) -> Generator[None, None, float]:
-        """As a client's connection does it."""
+        """As a client's connection does it. Raises ClientGone after `abort`."""
+        if self.lost and not self.needed:
+            raise ClientGone
         alarm, script = self._alarm, self._script
         alarm.at = until
         if until < alarm.armed_for:
@@ -75,6 +82,8 @@ class DetachedClient:
             yield
         after = now()
         self.waited_s += after - at
+        if self.lost and not self.needed:
+            raise ClientGone
         return after
 
     # A reply: nobody takes it.
@@ -92,7 +101,10 @@ class DetachedClient:
 
     def relay_from(self, source: Source) -> None: ...
     def end_reply(self) -> None: ...
-    def cut_reply(self) -> None: ...
+    def cut_reply(self) -> None:
+        """Its time is over; the script goes on only for those who wait as well."""
+        self.lost = True
+
     def write_interim(self, head: bytes) -> None: ...
     def stalled(self, at: float) -> bool:
         return False

@@ -147,7 +147,7 @@ class ClientConnection(ReplyWriter):
         self.writable = True
         if self._source is not None:
             self._source.resume()
-            self.wake()
+        self.wake()
 
     # Waiting, as the script does it.
 
