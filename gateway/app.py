@@ -155,7 +155,7 @@ class App:
             make_id=request_ids(),
             rng=self._rng,
         )
-        proxy.detach = partial(DetachedClient, loop)
+        proxy.refresher.detach = partial(DetachedClient, loop)
         listener = self._listener = Listener(settings.limits, proxy.serve, _log_crash, loop, self._outbox)
         self.metrics.watch("gateway_connections", lambda: len(listener.connections))
         self.metrics.watch("gateway_held_body_bytes", lambda: listener.held_bytes)
@@ -299,7 +299,7 @@ class App:
         if self._listener is not None:
             self._listener.abort()
         if self._proxy is not None:
-            self._proxy.abort()
+            self._proxy.refresher.abort()
         await self._checker.close()
         if self._asker is not None:
             await self._asker.close()

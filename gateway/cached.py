@@ -15,8 +15,8 @@ from gateway.errors import GatewayError
 from gateway.messages import Exchange, Request, RequestHead
 from gateway.passing import Passing
 from gateway.ports import Client
-from gateway.route_cache import BYPASS, MISS, RouteCache
-from gateway.visit import GIVEN, Visit
+from gateway.route_cache import BYPASS, GIVEN, MISS, RouteCache
+from gateway.visit import Visit
 
 _NOBODY = Wishes()
 _ORIGIN = (b"origin",)

@@ -14,7 +14,7 @@ from gateway.balancing.context import PickContext
 from gateway.http.headers import DateField
 from gateway.messages import Exchange, Request, RequestHead
 from gateway.pool.pool import Pool
-from gateway.ports import Observer
+from gateway.ports import Client, Observer
 from gateway.routing.affinity import AffinityRule, prefix_hashes, request_key
 
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -97,6 +97,24 @@ def decision_line(record: Exchange) -> bytes:
 def _brief(row: dict[str, object]) -> dict[str, object]:
     """To the microsecond: what a float carries beyond that is noise."""
     return {key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()}
+
+
+def forwarding(client: Client, head: RequestHead, trusted: Callable[[str], bool]) -> bytes:
+    """The X-Forwarded-* lines; what the client claims counts only from a trusted address."""
+    claims = head.claims
+    if claims is None or not trusted(client.peer):
+        if client.forwarding[1] is not head:
+            host = b"X-Forwarded-Host: %b\r\n" % head.host if head.host else b""
+            lines = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n%b" % (client.peer.encode(), host)
+            client.forwarding = (lines, head)
+        return client.forwarding[0]
+    before = claims.get(b"x-forwarded-for")
+    addresses = b"%b, %b" % (before, client.peer.encode()) if before else client.peer.encode()
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
+        addresses,
+        claims.get(b"x-forwarded-proto", b"http"),
+        claims.get(b"x-forwarded-host", head.host),
+    )
 
 
 def request_tail(request: Request, fields: bytes, forwarding: bytes, request_id: str) -> bytes:

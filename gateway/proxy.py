@@ -5,22 +5,25 @@ where every exchange is counted, whatever became of it.
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway import clock
 from gateway.cached import look
 from gateway.errors import ClientGone, GatewayError, body_too_large
 from gateway.forward import Forward
-from gateway.lanes import Lane, request_tail
+from gateway.lanes import Lane, forwarding, request_tail
 from gateway.messages import Exchange, Request, RequestHead
 from gateway.own_replies import OwnReplies
 from gateway.ports import Capture, Client, Observer, RouteCount
+from gateway.refreshing import Refresher
 from gateway.route_cache import RouteCache
 from gateway.routing.body import read_body, replace_model
+from gateway.routing.known import MAX_KNOWN, KnownBodies
 from gateway.routing.routes import Route, Routes
 from gateway.visit import Visit
 
@@ -31,7 +34,6 @@ _NOT_TAKEN = frozenset(
     {"no_backend", "connect_error", "connect_timeout", "deadline", "queue_full", "queue_timeout", "shed"}
 )  # a fallback pool may take it
 _NEVER_OURS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-MAX_REFRESHES = 64  # answers that are asked for anew at once, behind stale ones
 NO_ROUTE = "-"  # the route label of requests that none took
 
 
@@ -53,17 +55,6 @@ class Paths:
             (i for i, edge in enumerate(accumulate(self.weights)) if drawn < edge), len(self.lanes) - 1
         )
         return (self.lanes[index], *self.fallbacks)
-
-
-class Detached(Client, Protocol):
-    """A client of the gateway's own, for what no client waits for."""
-
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> None: ...
-    def end(self) -> None: ...
-    def abort(self) -> None: ...
-
-
-Detach = Callable[[str, Callable[[BaseException | None], None]], Detached]
 
 
 class BodyBounds(Protocol):
@@ -96,18 +87,14 @@ class Proxy:
         self._trusted = trusted
         self._make_id = make_id
         self._rng = rng
-        self.detach: Detach | None = None  # makes the clients that ask for what no client waits for
-        self._detached: set[Detached] = set()
+        self.refresher = Refresher(make_id)
         self._own = OwnReplies(routes)
         for path in paths.values():
             if path.cache is not None:
                 path.cache.wants = observer.wants_decision
+        #: Where answers are kept, bodies come again; elsewhere remembering them costs more than it saves.
+        self._known = KnownBodies() if any(path.cache is not None for path in paths.values()) else None
         self._rewrites_models = any(route.rewrite_model is not None for route in routes)
-
-    def abort(self) -> None:
-        """End what no client waits for."""
-        for client in list(self._detached):
-            client.abort()
 
     async def serve(self, client: Client) -> None:
         """Serve one connection until it ends; the script of every client connection."""
@@ -182,7 +169,7 @@ class Proxy:
             return
         if visit.given:
             if visit.refreshes:
-                self._refresh(paths, visit)
+                self.refresher.begin(visit, partial(self._ask_anew, paths))
             return
         try:
             while await visit.turn():
@@ -200,41 +187,10 @@ class Proxy:
         finally:
             visit.close()
 
-    def _refresh(self, paths: Paths, visit: Visit) -> None:
-        """Ask anew for what a client was given stale; it is not counted as a request of that route."""
-        cache = visit.route.cache
-        if self.detach is None or cache.refreshing >= MAX_REFRESHES:
-            return
-        asked = visit.request
-        request = Request(asked.head, asked.content_length, now())
-        request.body, request.received, request.complete = asked.body, asked.received, True
-        record = Exchange(
-            asked.head.method, asked.head.path, self._make_id(), visit.record.client, request.started
-        )
-        record.route, record.model, record.stream = (
-            visit.record.route,
-            visit.record.model,
-            visit.record.stream,
-        )
-        cache.refreshing += 1
-
-        def ended(error: BaseException | None) -> None:
-            client.end()
-            self._detached.discard(client)
-            cache.refreshing -= 1
-            if error is not None:
-                log.error("a refresh of a kept answer crashed", exc_info=error)
-            failed = error is not None or not 0 < record.status < 400
-            cache.refreshes["stored" if visit.kept else "failed" if failed else "refused"] += 1
-
-        client = self.detach(visit.record.client, ended)
-        self._detached.add(client)
-        visit.detach(client, request, record)
-        client.start(self._ask_anew(paths, client, request, record, visit))
-
     async def _ask_anew(
         self, paths: Paths, client: Client, request: Request, record: Exchange, visit: Visit
     ) -> None:
+        """Make a request of the gateway's own; 0 is its status if that fails."""
         lanes = paths.in_order(self._rng) if paths.several else paths.lanes
         try:
             while await visit.turn():
@@ -297,15 +253,17 @@ class Proxy:
                 close=True,
             )
 
-    @staticmethod
-    def _facts(request: Request) -> tuple[str | None, bool]:
+    def _facts(self, request: Request) -> tuple[str | None, bool]:
         """The model a held body names, and whether it asks for a stream."""
         pieces = request.body
         if not pieces or request.streamed:
             return None, False
         if len(pieces) > 1:
             pieces = request.body = [b"".join(pieces)]
-        return read_body(pieces[0], request.head.content_type)
+        body, known = pieces[0], self._known
+        if known is None or len(body) > MAX_KNOWN or body[:1] != b"{":
+            return read_body(body, request.head.content_type)
+        return known.facts(body, request.head.content_type)
 
     @staticmethod
     async def _through(exchange: Forward, lanes: Sequence[Lane]) -> None:
@@ -330,22 +288,5 @@ class Proxy:
         fields = request.head.fields
         if capture is not None and capture.conditional is not None:
             fields = capture.conditional
-        forwarding = self._forwarding(client, request.head)
-        return request_tail(request, fields, forwarding, record.request_id), target
-
-    def _forwarding(self, client: Client, head: RequestHead) -> bytes:
-        """The X-Forwarded-* lines; what the client claims counts only from a trusted address."""
-        claims = head.claims
-        if claims is None or not self._trusted(client.peer):
-            if client.forwarding[1] is not head:
-                host = b"X-Forwarded-Host: %b\r\n" % head.host if head.host else b""
-                lines = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n%b" % (client.peer.encode(), host)
-                client.forwarding = (lines, head)
-            return client.forwarding[0]
-        before = claims.get(b"x-forwarded-for")
-        addresses = b"%b, %b" % (before, client.peer.encode()) if before else client.peer.encode()
-        return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
-            addresses,
-            claims.get(b"x-forwarded-proto", b"http"),
-            claims.get(b"x-forwarded-host", head.host),
-        )
+        lines = forwarding(client, request.head, self._trusted)
+        return request_tail(request, fields, lines, record.request_id), target

@@ -8,7 +8,7 @@ from gateway.cache.cache import Cache
 from gateway.cache.entry import Entry
 from gateway.cache.key import KeyMaker
 from gateway.cache.rules import CacheRule
-from gateway.cache.serving import age_of
+from gateway.cache.serving import Serve, age_of
 from gateway.cache.status import hit_lines
 from gateway.cache.validators import not_modified, not_modified_fields
 from gateway.cache.wishes import Wishes
@@ -16,6 +16,8 @@ from gateway.http.headers import DateField
 from gateway.messages import Exchange, Request, RequestHead, ResponseHead
 from gateway.ports import Client
 
+#: What may be given at once.
+GIVEN = (Serve.FRESH, Serve.STALE_ALLOWED, Serve.STALE_REVALIDATE)
 HIT, MISS, STALE, COALESCED, BYPASS = "hit", "miss", "stale", "coalesced", "bypass"
 
 

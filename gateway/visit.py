@@ -8,21 +8,19 @@ from math import inf
 
 from gateway import clock
 from gateway.cache.entry import Entry, Key
-from gateway.cache.flights import Flight, Tap
+from gateway.cache.flights import Flight
 from gateway.cache.parties import Ending
 from gateway.cache.serving import Serve, may_serve_on_error, serve
-from gateway.cache.status import forward_line, hit_lines
+from gateway.cache.status import hit_lines
 from gateway.cache.vary import vary_key
 from gateway.cache.wishes import Wishes
 from gateway.capture import Capture
 from gateway.errors import GatewayError
+from gateway.following import Following, over_time
 from gateway.messages import Exchange, Request
 from gateway.passing import Passing
 from gateway.ports import Client
-from gateway.route_cache import BYPASS, COALESCED, HIT, MISS, RouteCache, own_lines
-
-#: What may be given at once.
-GIVEN = (Serve.FRESH, Serve.STALE_ALLOWED, Serve.STALE_REVALIDATE)
+from gateway.route_cache import BYPASS, GIVEN, HIT, MISS, RouteCache, own_lines
 
 wall = clock.wall
 
@@ -96,7 +94,9 @@ class Visit:
             flight = cache.flights.find(self.digest) if joins else None
             if flight is None:
                 return await self._lead(newer)
-            ending = await self._follow(flight, client)
+            following = Following(route, client, self.request, self.record, self.wishes, self.key, self.until)
+            ending = await following.until_landed(flight)
+            self.followed = following.failed or self.followed
             if ending is Ending.WHOLE or ending is Ending.CUT:
                 return False
             if ending is Ending.REFUSED:
@@ -200,97 +200,6 @@ class Visit:
             if not needed and client.lost:
                 client.wake()
 
-    async def _follow(self, flight: Flight, client: Client) -> Ending:
-        """Wait with others; how it ended. Once `_begin` has begun the reply there is no way back."""
-        self.route.cache.flights.joined += 1
-        tap: Tap | None = None
-        flight.join(client.wake)
-        at = clock.now()
-        try:
-            while True:
-                flight = _latest(flight)
-                if flight.begun and tap is None and not client.replying:
-                    if flight.vary and self._other(flight):
-                        return Ending.FAILED
-                    tap = self._begin(flight, client)
-                if flight.ending is not Ending.UNDER_WAY:
-                    return self._landed(flight, client, tap)
-                if tap is not None and client.lost:
-                    return Ending.CUT
-                if at >= self.until:
-                    if client.replying:
-                        self.record.error = self._over_time().kind
-                        client.cut_reply()
-                        return Ending.CUT
-                    raise self._over_time()
-                at = await client.pause(at, self.until)
-        finally:
-            flight = _latest(flight)
-            flight.leave(client.wake, tap)
-            if flight.ending is Ending.FAILED and not flight.begun:
-                self.followed = flight
-
-    def _over_time(self) -> GatewayError:
-        """By whose bound its time is over, its own or ours."""
-        wish = self.request.head.timeout_s
-        if wish is not None and self.until >= self.request.started + wish:
-            return GatewayError("deadline_exceeded", "The time that the request allows is over.")
-        return GatewayError("total_timeout", "The request took longer than its total time.")
-
-    def _other(self, flight: Flight) -> bool:
-        """Whether the flight's answer is for requests that differ from this one by what its Vary names."""
-        return vary_key(self.key.digest, flight.vary, self.request.head) != flight.variant
-
-    def _begin(self, flight: Flight, client: Client) -> Tap | None:
-        """Begin the reply, as far as the answer is here; all of it may be."""
-        record = self.record
-        record.cache, record.status = COALESCED, flight.status
-        fields = flight.fields + forward_line("miss", "collapsed") + own_lines(client, record)
-        if flight.ending is Ending.WHOLE:
-            body = b"".join(flight.pieces)
-            self.route.saved(0.0, len(body))
-            if flight.status == 204:
-                client.begin_reply(self.request, 204, fields, None, False)
-                client.end_reply()
-            else:
-                client.reply_whole(self.request, flight.status, fields, body)
-            return None
-        client.begin_reply(self.request, flight.status, fields, flight.length, flight.status != 204)
-        tap = flight.tap(client, True)
-        client.relay_from(tap)
-        return tap
-
-    def _landed(self, flight: Flight, client: Client, tap: Tap | None) -> Ending:
-        """The flight is over; what that means for this follower."""
-        ending = flight.ending
-        if flight.entry is not None and not client.replying:
-            return self._taken(flight, flight.entry, client)
-        if tap is not None and ending is Ending.WHOLE:
-            client.end_reply()
-            self.route.saved(0.0, client.bytes_out)
-        elif tap is not None:
-            self.record.error = "reset"
-            client.cut_reply()
-            return Ending.CUT
-        return ending
-
-    def _taken(self, flight: Flight, entry: Entry, client: Client) -> Ending:
-        """What the leader was given is given to this follower, if it may have it."""
-        now = wall()
-        if flight.vary and self._other(flight):
-            return Ending.FAILED
-        what = serve(entry, self.wishes, now)
-        if what is Serve.FRESH:
-            detail = ""
-        elif what in GIVEN:
-            detail = "stale"
-        elif flight.stands_in and may_serve_on_error(entry, self.wishes, now):
-            detail = "error"
-        else:  # what must be asked about by each is asked about at the same time
-            return Ending.REFUSED if entry.fresh_s <= 0.0 else Ending.FAILED
-        self.route.give(client, self.request, self.record, self.wishes, entry, now, detail)
-        return Ending.WHOLE
-
     async def _replay(self) -> None:
         """Give a stored stream at the pace at which it came."""
         route, client, entry = self.route, self.client, self.entry
@@ -305,7 +214,7 @@ class Visit:
             while at < begin + offset_s or not client.writable:
                 due = begin + offset_s if client.writable else self.until
                 if at >= self.until:
-                    self.record.error = self._over_time().kind
+                    self.record.error = over_time(self.request, self.until).kind
                     client.cut_reply()
                     return
                 at = await client.pause(at, min(max(due, at), self.until))
@@ -370,10 +279,3 @@ class Visit:
         # The flight holds this: no ring is left behind, which only the garbage collector would find.
         self.kept = isinstance(self.capture, Capture) and self.capture.kept
         self.flight = self.capture = self.followed = None
-
-
-def _latest(flight: Flight) -> Flight:
-    """The flight that those who had joined `flight` wait for now."""
-    while flight.successor is not None:
-        flight = flight.successor
-    return flight

@@ -12,7 +12,7 @@ import uvloop
 #: Whose errors fail a test anywhere: a failure that nobody retrieved, a callback that raised.
 LOOP = "asyncio"
 #: Whose errors fail an integration test as well: connections and tasks that crashed, handlers that raised.
-CRASHES = ("gateway.app", "gateway.proxy", "gateway.tasks", "aiohttp.server")
+CRASHES = ("gateway.app", "gateway.refreshing", "gateway.tasks", "aiohttp.server")
 
 
 def pytest_asyncio_loop_factories(
