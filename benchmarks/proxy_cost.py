@@ -51,6 +51,9 @@ def parse(arguments_given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=6, help="of each measurement")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument(
+        "--traced", action="store_true", help="also with a traceparent and an X-Request-ID on every request"
+    )
+    parser.add_argument(
         "--delay",
         type=duration_us,
         default="20ms",
@@ -111,6 +114,9 @@ def run(cores: machine.Cores) -> int:
         wrk(running.port, options.connections, WARM_UP_S, cores, running.work)
         tables = {"saturated": cost(running, options.seconds, options.connections, CHATS)}
         check(results, running.name, tables["saturated"], options.connections)
+        if options.traced:
+            tables["traced"] = cost(running, options.seconds, options.connections, (*CHATS, "traced"))
+            check(results, running.name, tables["traced"], options.connections)
         if options.delay:
             delayed = (CHATS[0], str(options.delay))
             tables["delayed"] = cost(running, options.seconds, options.connections, delayed)
@@ -125,6 +131,8 @@ def run(cores: machine.Cores) -> int:
         f"{options.connections} connections, {options.rounds} rounds of {options.seconds:g} s, {cores.text()}"
     )
     report(f"Saturated: {place}", results, "saturated", COSTS)
+    if options.traced:
+        report(f"Every request with a trace and an id of its own: {place}", results, "traced", COSTS)
     if options.delay:
         report(f"Backend takes {options.delay / 1000:g} ms: {place}", results, "delayed", ADDED)
     report_notes(results)
