@@ -138,7 +138,7 @@ def judge(
     if refusal:
         return _REFUSED[refusal] if positive else _ERROR_REFUSED[refusal]
     verdict = Verdict()
-    explicit = _time(verdict, rule, traits, now, delay_s)
+    explicit = _time(verdict, rule, traits, now, delay_s, method)
     if traits.has_validator and traits.status == 200 and method in _READS:
         verdict.keep_s = KEEP_S
     beyond = max(verdict.stale_while_s, verdict.stale_if_error_s, verdict.keep_s)
@@ -155,7 +155,7 @@ def _refusal(rule: CacheRule, method: str, wishes: Wishes, traits: Traits) -> st
     refusal = _status_refusal(rule, method, traits.status) or traits.refusal
     if refusal:
         return refusal
-    if traits.no_cache and not (traits.has_validator and method in _READS):
+    if _asks_first(traits, method) and not (traits.has_validator and method in _READS):
         return "no_cache"  # it could never be given
     # RFC 9111 3.5. For other methods the operator's word counts, who named both the method and the scope.
     if wishes.authorized and rule.shared_scope and method in _READS and not traits.authorized:
@@ -172,7 +172,12 @@ def _status_refusal(rule: CacheRule, method: str, status: int) -> str:
     return "partial" if status == 206 else "status"
 
 
-def _time(verdict: Verdict, rule: CacheRule, traits: Traits, now: float, delay_s: float) -> bool:
+def _asks_first(traits: Traits, method: str) -> bool:
+    """Whether the answer forbids being given unasked. An event stream's idiom does not, for computations."""
+    return traits.no_cache and not (traits.unbuffered and method not in _READS)
+
+
+def _time(verdict: Verdict, rule: CacheRule, traits: Traits, now: float, delay_s: float, method: str) -> bool:
     """Fill in age, lifetime and windows; whether the lifetime is the answer's own word."""
     explicit = True
     date_at = traits.date_at
@@ -188,11 +193,12 @@ def _time(verdict: Verdict, rule: CacheRule, traits: Traits, now: float, delay_s
         # RFC 9111 4.2.3. The route's own ttl counts from here: a backend's wrong clock does not shorten it.
         age_s = max(age_s + delay_s, now - date_at if date_at is not None else 0.0)
     verdict.age_s = age_s
-    verdict.fresh_s = 0.0 if traits.no_cache else fresh_s
+    asks_first = _asks_first(traits, method)
+    verdict.fresh_s = 0.0 if asks_first else fresh_s
     if traits.status in NEGATIVE:
         # An error is never kept longer than the operator says, nor given stale.
         verdict.fresh_s = min(verdict.fresh_s, rule.negative_ttl_s) if explicit else rule.negative_ttl_s
-    elif not traits.no_stale:
+    elif not traits.no_stale or (traits.unbuffered and not asks_first):
         swr, sie = traits.stale_while_s, traits.stale_if_error_s
         verdict.stale_while_s = float(swr) if swr >= 0 else rule.stale_while_revalidate_s
         verdict.stale_if_error_s = float(sie) if sie >= 0 else rule.stale_if_error_s

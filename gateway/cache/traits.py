@@ -50,6 +50,7 @@ class Traits:
     status: int = 200
     refusal: str = ""
     no_cache: bool = False  # may be stored, but not given without asking the backend
+    unbuffered: bool = False  # and that is said of an event stream, and nothing else: see `_is_idiom`
     lifetime_s: int = -1  # by s-maxage or max-age; 0 also where they cannot be read
     expires_at: float | None = None
     date_at: float | None = None
@@ -95,7 +96,22 @@ def traits_of(response: ResponseHead, now: float) -> Traits:
     if told is not None:
         traits.date_at = parse_date(date, now) if date else None
         _read(traits, told, now)
+        if traits.no_cache:
+            traits.unbuffered = _is_idiom(parts, told)
     return traits
+
+
+def _is_idiom(parts: tuple[bytes, ...], told: dict[bytes, list[bytes]]) -> bool:
+    """Whether it is what servers write to every event stream, that proxies may not hold it back.
+
+    `Cache-Control: no-cache` (and `no-transform`) stands in every tutorial on event streams, and model
+    servers send it with each; it says nothing of the answer. Beside any other word it means what it says.
+    """
+    names = {name for name, _ in parse_directives(told.get(b"cache-control", []))}
+    if not names <= {b"no-cache", b"no-transform"}:
+        return False
+    types = [parts[i + 2] for i in range(0, len(parts), 4) if parts[i].lower() == b"content-type"]
+    return len(types) == 1 and types[0].lower().startswith(b"text/event-stream")
 
 
 def forbids_stale(cache_control: list[bytes]) -> bool:

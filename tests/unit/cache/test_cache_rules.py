@@ -177,6 +177,32 @@ def test_what_goes_past_the_cache_is_not_kept() -> None:
     assert judged(asked=(b"Range", b"bytes=0-1")).reason == "request"
 
 
+SSE = (b"Content-Type", b"text/event-stream; charset=utf-8")
+
+
+@pytest.mark.parametrize("value", [b"no-cache", b"No-Cache, no-transform"])
+def test_an_event_stream_s_idiom_keeps_no_computation_from_being_kept(value: bytes) -> None:
+    """no-cache on an event stream that answers a POST is there for proxies' buffers; it may be stale, too."""
+    verdict = judged((b"Cache-Control", value), SSE, method="POST")
+    assert (verdict.store, verdict.fresh_s, verdict.stale_while_s) == (True, 100.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "method"),
+    [
+        (b"no-cache", SSE, "GET"),
+        (b"no-cache", (b"Content-Type", b"application/json"), "POST"),
+        (b"no-cache, must-revalidate", SSE, "POST"),
+        (b"no-cache, max-age=0", SSE, "POST"),
+        (b"no-cache, no-store", SSE, "POST"),
+        (b"no-cache, private", SSE, "POST"),
+    ],
+)
+def test_no_cache_means_what_it_says_elsewhere(value: bytes, kind: tuple[bytes, bytes], method: str) -> None:
+    """Beside another word, on other types, and where a GET is answered."""
+    assert not judged((b"Cache-Control", value), kind, method=method).store
+
+
 def test_no_cache_with_a_validator_is_kept_to_be_asked_about() -> None:
     """RFC 9111 5.2.2.4: for GET it saves the body; nobody is given it unasked, nor while it arrives."""
     verdict = judged(control(b"no-cache, max-age=60"), (b"ETag", b'"a"'))
