@@ -69,7 +69,7 @@ clean: ## remove the environments and caches
 # The environment is made anew when there is none that works, and its packages when pyproject.toml is newer.
 
 $(PRODUCT)/.installed: pyproject.toml setup.py $(shell find gateway -name '*.py') $(PRODUCT)/bin/python
-	@echo 'Installing the gateway into $(PRODUCT), half a minute where it can be compiled …'
+	@echo 'Installing the gateway into $(PRODUCT), a minute and a half where it can be compiled …'
 	@rm -rf build
 	@$(PRODUCT)/bin/python -m pip install --quiet .
 	@touch $@

@@ -131,6 +131,7 @@ def extensions() -> list[object]:
             ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent", *COMPILED],
             opt_level="3",
             debug_level="0",
+            multi_file=True,  # compiled in two thirds of the time, and no slower
         )
     )
 
