@@ -28,6 +28,7 @@ COMPILED = (
     "gateway/balancing/least_latency.py",
     "gateway/balancing/sample.py",
     "gateway/balancing/view.py",
+    "gateway/bounded.py",
     "gateway/cache/cache.py",
     "gateway/cache/canonical.py",
     "gateway/cache/dates.py",

@@ -7,7 +7,7 @@ says what the client hears of the cache, passes each piece to all who have joine
 from gateway import clock
 from gateway.cache.endings import is_whole
 from gateway.cache.entry import Entry, Key
-from gateway.cache.flights import Flight, Tap
+from gateway.cache.flights import Flight
 from gateway.cache.parties import Ending
 from gateway.cache.rules import Verdict, judge
 from gateway.cache.serving import ERRORS, may_serve_on_error
@@ -57,7 +57,6 @@ class Capture:
         self._traits: Traits = PLAIN
         self._head: ResponseHead | None = None
         self._fields = b""
-        self._tap: Tap | None = None
         self._length: int | None = None
         self._timed: list[tuple[float, int]] | None = None
         self._began = 0.0
@@ -198,8 +197,7 @@ class Capture:
         assert verdict is not None and head is not None
         self._began = clock.now()
         self._timed = [] if self._paced() else None
-        self._tap = flight.tap(self._client, False)
-        self._client.relay_from(self._tap)
+        self._client.relay_from(flight.tap(self._client, False))
         flight.feed(upstream)
         flight.begin(head.status, self._fields, self._length, self.key.digest, verdict.vary)
 

@@ -5,9 +5,9 @@ in memory are plain calls; the shared store is asked by a task of its own, whose
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from itertools import islice
 from typing import Any
 
+from gateway.bounded import forget_half
 from gateway.cache.deletions import Deletions
 from gateway.cache.entry import Entry, Key
 from gateway.cache.flights import Flights
@@ -76,8 +76,7 @@ class Cache:
         if known is None:
             known = wishes_of(head)
             if len(self._wishes) >= MAX_HEADS:
-                for old in list(islice(self._wishes, MAX_HEADS // 2)):
-                    del self._wishes[old]
+                forget_half(self._wishes)
             self._wishes[head] = known
         return known
 
@@ -89,8 +88,7 @@ class Cache:
             known = Meaning(traits, stored_fields(head, traits, date_line))
             if head.has_date:
                 if len(self._meanings) >= MAX_HEADS:
-                    for old in list(islice(self._meanings, MAX_HEADS // 2)):
-                        del self._meanings[old]
+                    forget_half(self._meanings)
                 self._meanings[head] = known
         return known
 

@@ -1,5 +1,6 @@
 """Under which keys was nothing found to be cacheable, so that nobody waits for another in vain?"""
 
+from gateway.bounded import forget_half
 from gateway.cache.rules import HOLD_S
 
 MAX_HELD = 8192  # keys that are remembered
@@ -22,8 +23,7 @@ class HeldKeys:
     def hold(self, digest: bytes, now: float) -> None:
         """Remember for `HOLD_S` that nothing under this key is to be kept; `now`: wall clock."""
         if len(self._until) >= MAX_HELD:
-            for old in list(self._until)[: MAX_HELD // 2]:
-                del self._until[old]
+            forget_half(self._until)
         self._until[digest] = now + HOLD_S
 
     def holds(self, digest: bytes, now: float) -> bool:

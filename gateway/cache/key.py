@@ -7,8 +7,8 @@ again. What decides by the answer's own `Vary` is not in here.
 
 import re
 from hashlib import sha256
-from itertools import islice
 
+from gateway.bounded import forget_half
 from gateway.cache.canonical import Canonicaliser
 from gateway.cache.media import BYTES, Media, read_media
 from gateway.cache.scope import ScopeRule, prefixed
@@ -102,8 +102,7 @@ class KeyMaker:
         digest: bytes = sha256(context.digest + canonical.digest).digest()
         keyed = Keyed(digest, canonical.sampled, canonical.form)
         if len(self._known) >= self._bodies:
-            for old in list(islice(self._known, (self._bodies + 1) // 2)):
-                del self._known[old]
+            forget_half(self._known)
         self._known[memory] = keyed
         return keyed
 
@@ -133,8 +132,7 @@ class KeyMaker:
         context = _Context(sha256(VERSION + prefixed(told)).digest(), media)
         if len(head.fields) <= MAX_HEAD:
             if len(self._contexts) >= MAX_HEADS:
-                for old in list(islice(self._contexts, MAX_HEADS // 2)):
-                    del self._contexts[old]
+                forget_half(self._contexts)
             self._contexts[head, pool, identity] = context
         return context
 

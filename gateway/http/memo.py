@@ -5,8 +5,9 @@ one second. What a head means is a pure function of its bytes, so it is worked o
 out of the key and checked on its own. Bounded: at `limit` entries the older half is forgotten.
 """
 
-from itertools import islice
 from typing import Generic, TypeVar
+
+from gateway.bounded import forget_half
 
 MAX_HEAD = 4096  # longer heads are not remembered
 MAX_DIGITS = 15
@@ -50,8 +51,7 @@ class HeadMemo(Generic[Head]):
         if cut is not has_length:
             return  # a spelling that `find` would not see
         if len(self._known) >= self._limit:
-            for key in list(islice(self._known, self._limit // 2)):
-                del self._known[key]
+            forget_half(self._known)
         before, found, after = head.partition(_FIELD)
         if not found:
             before, found, after = head.partition(_FIELD_LOWER)

@@ -4,8 +4,7 @@ What a body says is a function of its bytes and its type, and finding it again b
 of reading it. Bounded: at `MOST` bodies the older half is forgotten.
 """
 
-from itertools import islice
-
+from gateway.bounded import forget_half
 from gateway.routing.body import BodyFacts, read_body
 
 MAX_KNOWN = 2048  # bytes of a body that is remembered
@@ -25,13 +24,12 @@ class KnownBodies:
 
     def facts(self, body: bytes, content_type: bytes) -> BodyFacts:
         """As `read_body` reads it."""
+        if content_type[:10].lower() == b"multipart/":
+            return read_body(body, content_type)
         known = self._known.get(body)
-        if known is not None and content_type[:10].lower() != b"multipart/":
-            return known
-        facts = read_body(body, content_type)
-        if content_type[:10].lower() != b"multipart/":
+        if known is None:
+            known = read_body(body, content_type)
             if len(self._known) >= MOST:
-                for old in list(islice(self._known, MOST // 2)):
-                    del self._known[old]
-            self._known[body] = facts
-        return facts
+                forget_half(self._known)
+            self._known[body] = known
+        return known
