@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.bounded import forget_half
 from gateway.cache.deletions import Deletions
+from gateway.cache.endings import shape_of
 from gateway.cache.entry import Entry, Key
 from gateway.cache.flights import Flights
 from gateway.cache.held import HeldKeys
@@ -37,13 +38,14 @@ class Fetch:
 
 
 class Meaning:
-    """What one backend's head says about keeping its answers: traits, and the lines to keep."""
+    """What one backend's head says about keeping its answers: traits, the lines to keep, what ends them."""
 
-    __slots__ = ("fields", "traits")
+    __slots__ = ("fields", "shape", "traits")
 
     def __init__(self, traits: Traits, fields: bytes) -> None:
         self.traits = traits
         self.fields = fields
+        self.shape = shape_of(fields)
 
 
 class Cache:
