@@ -100,6 +100,7 @@ COMPILED = (
     "gateway/telemetry/decisions.py",
     "gateway/telemetry/metrics.py",
     "gateway/telemetry/observer.py",
+    "gateway/tracing.py",
     "gateway/visit.py",
 )
 

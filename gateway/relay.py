@@ -61,8 +61,7 @@ async def relay(task: Task, attempt: Attempt, head: ResponseHead) -> None:
             late = error.kind == "total_timeout"
             attempt.outcome = Outcome.CANCELLED if late else OUTCOMES.get(error.kind, Outcome.CANCELLED)
             task.record.error = error.kind
-            if attempt.trace is not None:
-                attempt.trace.error = error.kind
+            attempt.note(error.kind)
             return
     if capture is not None:
         capture.finish(task.lane.now() - attempt.sent)

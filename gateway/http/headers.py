@@ -35,6 +35,7 @@ class Field(IntEnum):
     TIMEOUT = 16
     PRIORITY = 17
     EXPLAIN = 18
+    TRACESTATE = 19
 
 
 # RFC 9110 7.6.1, plus Proxy-* which speak to this hop only.
@@ -61,6 +62,7 @@ REQUEST_FIELDS: dict[bytes, Field] = {
     b"forwarded": Field.CLAIM,
     b"x-real-ip": Field.CLAIM,
     b"traceparent": Field.TRACEPARENT,
+    b"tracestate": Field.TRACESTATE,
     b"max-forwards": Field.MAX_FORWARDS,
     b"x-gateway-timeout": Field.TIMEOUT,
     b"x-gateway-priority": Field.PRIORITY,

@@ -36,6 +36,7 @@ from gateway.settings.pools import (
     Timeouts,
 )
 from gateway.settings.routes import Match, Rewrite, Route, RouteTimeouts, Split
+from gateway.settings.tracing import Tracing
 
 __all__ = [
     "POLICIES",
@@ -63,6 +64,7 @@ __all__ = [
     "Shutdown",
     "Split",
     "Timeouts",
+    "Tracing",
     "split_address",
 ]
 
@@ -157,6 +159,8 @@ class Settings(Section):
     """How it ends."""
     cache: Cache | None = None
     """The response cache."""
+    tracing: Tracing | None = None
+    """Spans of requests for an OpenTelemetry collector."""
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of your own proxies, such as `[10.0.0.0/8]`: what they say in `X-Forwarded-For`, `-Proto` and
     `-Host` is believed. From anyone else these fields are dropped."""

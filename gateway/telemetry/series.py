@@ -232,5 +232,12 @@ SERIES: tuple[Series, ...] = (
     Series(
         "gateway_log_suppressed_total", "counter", (), "Log lines left out because they repeated too often."
     ),
+    Series("gateway_trace_spans_exported_total", "counter", (), "Spans that the collector has taken."),
+    Series(
+        "gateway_trace_spans_dropped_total",
+        "counter",
+        (),
+        "Spans dropped: the collector was behind, or did not take them.",
+    ),
     Series("gateway_build_info", "gauge", ("version", "python"), "1; its labels say what is running."),
 )
