@@ -98,6 +98,7 @@ COMPILED = (
     "gateway/routing/routes.py",
     "gateway/sizes.py",
     "gateway/telemetry/decisions.py",
+    "gateway/telemetry/exemplars.py",
     "gateway/telemetry/metrics.py",
     "gateway/telemetry/observer.py",
     "gateway/tracing.py",

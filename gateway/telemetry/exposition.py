@@ -2,16 +2,18 @@
 
 from asyncio import sleep
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as Shown
 from prometheus_client.samples import Sample
 
 from gateway import clock
+from gateway.telemetry.exemplars import Exemplar, Labels, latest
 from gateway.telemetry.figures import ScrapedBackend, ScrapedCache, ScrapedPool
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.readings import HISTOGRAMS, VALUES, Histograms, Values
@@ -65,7 +67,8 @@ class Exposition(Collector):
             pool.candidates(now)
         for series in SERIES:
             if series.type == "histogram":
-                yield _histogram(series, HISTOGRAMS[series.name](self))
+                exemplars = self.metrics.exemplars.of(series.name)
+                yield _histogram(series, HISTOGRAMS[series.name](self), exemplars)
             elif series.name in self.metrics.readers:
                 yield _family(series, [((), self.metrics.readers[series.name]())])
             elif series.name in VALUES:
@@ -92,7 +95,7 @@ def _family(series: Series, rows: Values) -> Metric:
     return family
 
 
-def _histogram(series: Series, rows: Histograms) -> Metric:
+def _histogram(series: Series, rows: Histograms, exemplars: Mapping[Labels, dict[int, Exemplar]]) -> Metric:
     """Cumulative buckets of `series.buckets`, which are among the bounds that were counted in."""
     family = HistogramMetricFamily(series.name, series.help, labels=series.labels, unit=series.unit)
     bucket, total, sums = f"{series.name}_bucket", f"{series.name}_count", f"{series.name}_sum"
@@ -109,6 +112,21 @@ def _histogram(series: Series, rows: Histograms) -> Metric:
         for upper, position in zip(uppers, positions, strict=True):
             samples.append(Sample(bucket, labels | {"le": upper}, counts[position]))
         samples.append(Sample(bucket, labels | {"le": "+Inf"}, counts[-1]))
+        if exemplars and values in exemplars:
+            _attach(samples, exemplars[values], [*positions, len(counts) - 1])
         samples.append(Sample(total, labels, counts[-1]))
         samples.append(Sample(sums, labels, histogram.sum))
     return family
+
+
+def _attach(samples: list[Sample], kept: dict[int, Exemplar], positions: list[int]) -> None:
+    """Give the last samples, one bucket for each of `positions`, the newest exemplar that is in it alone."""
+    offset = clock.wall() - clock.now()
+    begin = len(samples) - len(positions)
+    first = 0
+    for index, last in enumerate(positions, begin):
+        one = latest(kept, first, last)
+        first = last + 1
+        if one is not None:
+            shown = Shown({"trace_id": one.trace_id}, one.seconds, round(one.at + offset, 3))
+            samples[index] = samples[index]._replace(exemplar=shown)
