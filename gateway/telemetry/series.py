@@ -9,6 +9,9 @@ from gateway.pool.stats import LATENCY_BOUNDS_S
 #: backends are then 9200 lines instead of 17200.
 LATENCY_BUCKETS_S = LATENCY_BOUNDS_S[1::2]
 OVERHEAD_BUCKETS_S = (5e-05, 1e-04, 2e-04, 5e-04, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+FIRST_TOKEN_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+#: Finest where decoding usually is: 10 to 100 ms a token.
+INTER_TOKEN_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0)
 LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 
@@ -81,6 +84,28 @@ SERIES: tuple[Series, ...] = (
         "From choosing the backend to the end of its answer; cancelled attempts are left out.",
         "seconds",
         LATENCY_BUCKETS_S,
+    ),
+    Series(
+        "gateway_time_to_first_token_seconds",
+        "histogram",
+        _BACKEND,
+        "From sending to the backend until the first event of a streamed answer that carries content.",
+        "seconds",
+        FIRST_TOKEN_BUCKETS_S,
+    ),
+    Series(
+        "gateway_inter_token_seconds",
+        "histogram",
+        _BACKEND,
+        "Between one event of a streamed answer that carries content and the next.",
+        "seconds",
+        INTER_TOKEN_BUCKETS_S,
+    ),
+    Series(
+        "gateway_tokens_total",
+        "counter",
+        (*_BACKEND, "kind"),
+        "Tokens of answers made by the backend, as it reports them; answers from the cache are not counted.",
     ),
     Series("gateway_backend_in_flight", "gauge", _BACKEND, "Attempts under way at the backend."),
     Series(
