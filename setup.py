@@ -100,6 +100,9 @@ COMPILED = (
     "gateway/telemetry/decisions.py",
     "gateway/telemetry/metrics.py",
     "gateway/telemetry/observer.py",
+    "gateway/tokens/events.py",
+    "gateway/tokens/meter.py",
+    "gateway/tokens/usage.py",
     "gateway/visit.py",
 )
 

@@ -48,6 +48,9 @@ class Line(msgspec.Struct, gc=False):
     traceparent: str | msgspec.UnsetType = msgspec.UNSET
     queued_ms: float | msgspec.UnsetType = msgspec.UNSET  # waited for a backend below its limit
     decision: list[dict[str, object]] | msgspec.UnsetType = msgspec.UNSET  # of about one request a second
+    ttft_ms: float | msgspec.UnsetType = msgspec.UNSET  # from sending until the first event with content
+    prompt_tokens: int | msgspec.UnsetType = msgspec.UNSET
+    completion_tokens: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccessLog:
@@ -145,6 +148,9 @@ class AccessLog:
             tame(traceparent) if traceparent else msgspec.UNSET,
             _ms(exchange.queued_s) if exchange.queued_s else msgspec.UNSET,
             self._decision(exchange) if exchange.decision is not None else msgspec.UNSET,
+            _ms(exchange.first_token - exchange.sent) if exchange.first_token else msgspec.UNSET,
+            exchange.prompt_tokens if exchange.prompt_tokens >= 0 else msgspec.UNSET,
+            exchange.completion_tokens if exchange.completion_tokens >= 0 else msgspec.UNSET,
         )
 
     def _decision(self, exchange: Exchange) -> list[dict[str, object]] | msgspec.UnsetType:

@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.pool.stats import LATENCY_BOUNDS_S
+from gateway.pool.stats import FIRST_TOKEN_BOUNDS_S, INTER_TOKEN_BOUNDS_S, LATENCY_BOUNDS_S
 
 #: Latencies are counted in 40 buckets and shown in 20, each twice the one before: two histograms of 200
 #: backends are then 9200 lines instead of 17200.
 LATENCY_BUCKETS_S = LATENCY_BOUNDS_S[1::2]
 OVERHEAD_BUCKETS_S = (5e-05, 1e-04, 2e-04, 5e-04, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
-FIRST_TOKEN_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
-#: Finest where decoding usually is: 10 to 100 ms a token.
-INTER_TOKEN_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0)
 LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 
@@ -91,7 +88,7 @@ SERIES: tuple[Series, ...] = (
         _BACKEND,
         "From sending to the backend until the first event of a streamed answer that carries content.",
         "seconds",
-        FIRST_TOKEN_BUCKETS_S,
+        FIRST_TOKEN_BOUNDS_S,
     ),
     Series(
         "gateway_inter_token_seconds",
@@ -99,7 +96,7 @@ SERIES: tuple[Series, ...] = (
         _BACKEND,
         "Between one event of a streamed answer that carries content and the next.",
         "seconds",
-        INTER_TOKEN_BUCKETS_S,
+        INTER_TOKEN_BOUNDS_S,
     ),
     Series(
         "gateway_tokens_total",
