@@ -7,9 +7,10 @@ from gateway.errors import ClientGone, GatewayError
 from gateway.health.faults import OUTCOMES
 from gateway.http.headers import status_line
 from gateway.lanes import UPGRADE, decision_line
-from gateway.messages import Outcome, ResponseHead
+from gateway.messages import JSON, OTHER, Outcome, ResponseHead
 from gateway.ports import Capture, Sink, Upstream
-from gateway.tokens.meter import Meter
+from gateway.tokens.meter import Meter, count_usage
+from gateway.tokens.usage import usage_in
 
 
 def reply_whole(task: Task, attempt: Attempt, head: ResponseHead) -> bool:
@@ -25,8 +26,10 @@ def reply_whole(task: Task, attempt: Attempt, head: ResponseHead) -> bool:
     task.client.reply_whole(task.request, head.status, _fields(task, attempt, head, line), body)
     if capture is not None and capture.active:
         capture.whole(body, task.record.first_byte - attempt.sent)
-    meter = _metered(task, attempt, head, task.client)
-    if meter is not None:
+    if head.media == JSON:
+        if _has_tokens(task, head):
+            count_usage(attempt.lease.backend.tokens, usage_in(body), task.record)
+    elif (meter := _metered(task, attempt, head, task.client)) is not None:
         meter.take(body, task.record.first_byte)
     return True
 
@@ -82,14 +85,19 @@ def _captured(task: Task, attempt: Attempt, head: ResponseHead) -> tuple[Capture
     return (capture if capture.active else None), line
 
 
-def _metered(task: Task, attempt: Attempt, head: ResponseHead, sink: Sink) -> Meter | None:
-    """What counts the answer's tokens on their way to `sink`; None where that is of no use.
+def _has_tokens(task: Task, head: ResponseHead) -> bool:
+    """Whether tokens may be told of in an answer with this head.
 
-    An answer to GET may tell of tokens, too, but of such as were made before.
+    One to GET may tell of some, too, but of such as were made before.
     """
-    if not head.media or not task.lane.tokens or not 200 <= head.status < 300:
-        return None
-    if task.request.head.method != "POST" or attempt.connection is None:
+    if head.media == OTHER or not task.lane.tokens:
+        return False
+    return 200 <= head.status < 300 and task.request.head.method == "POST"
+
+
+def _metered(task: Task, attempt: Attempt, head: ResponseHead, sink: Sink) -> Meter | None:
+    """What counts the answer's tokens on their way to `sink`; None where that is of no use."""
+    if not _has_tokens(task, head) or attempt.connection is None:
         return None
     stats = attempt.lease.backend.tokens
     meter = attempt.meter = Meter(stats, attempt.connection, sink, head.media, attempt.sent)

@@ -96,12 +96,10 @@ class Meter:
 
     def end(self, record: Exchange) -> None:
         """No more will come, whether or not that was all; tokens are counted, and noted in the record."""
-        usage = self._usage()
+        count_usage(self._stats, self._usage(), record)
         self._kept = []
         if self.first:  # bytes come some microseconds before the script that waits for the first notes when
             record.first_token = self.first if self.first > record.first_byte else record.first_byte
-        if usage is not None:
-            count_usage(self._stats, usage, record)
 
     def _usage(self) -> Usage | None:
         """What the answer reports, or as far as that has not come what was seen."""
@@ -119,8 +117,10 @@ class Meter:
         return usage
 
 
-def count_usage(stats: TokenStats, usage: Usage, record: Exchange) -> None:
+def count_usage(stats: TokenStats, usage: Usage | None, record: Exchange) -> None:
     """Count what is known of one answer's tokens, and note it in the record."""
+    if usage is None:
+        return
     record.prompt_tokens, record.completion_tokens = usage.prompt, usage.completion
     if usage.prompt > 0:
         stats.prompt += usage.prompt

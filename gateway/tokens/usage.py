@@ -13,9 +13,9 @@ from gateway.tokens.shapes import read_usage
 LOOKED_AT: Final = 4096
 _TRIES: Final = 8  # of places that look like it: chunks before the last say `"usage": null`
 _MOST: Final = 1024  # bytes of the object
-_NESTED: Final = 8  # objects in it
 _NAME: Final = b'"usage"'
-_COLON: Final = re.compile(rb"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}(?=\{)")
+#: An object with objects in it, none of which has any; it takes back nothing that it has matched.
+_OBJECT: Final = re.compile(rb"[ \t\r\n]{0,8}+:[ \t\r\n]{0,8}+(\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\})")
 
 
 class Usage:
@@ -43,25 +43,11 @@ def usage_in(body: bytes) -> Usage | None:
         at = body.rfind(_NAME, start, stop)
         if at < 0:
             return None
-        found = _read(body, at + len(_NAME))
+        end = at + len(_NAME)
+        found = _OBJECT.match(body, end, end + _MOST)
         if found is not None:
-            return found
+            said = read_usage(found[1])
+            if said is not None:
+                return Usage(said[0], said[1], said[2])
         stop = at
-    return None
-
-
-def _read(body: bytes, at: int) -> Usage | None:
-    """The object behind a name that ends at `at`."""
-    colon = _COLON.match(body, at)
-    if colon is None:
-        return None
-    begin = end = colon.end()
-    stop = begin + _MOST
-    for _ in range(_NESTED):
-        end = body.find(b"}", end, stop) + 1
-        if end == 0:
-            return None
-        if body.count(b"{", begin, end) == body.count(b"}", begin, end):
-            said = read_usage(body[begin:end])
-            return None if said is None else Usage(said[0], said[1], said[2])
     return None

@@ -19,7 +19,7 @@ def said(usage: Usage | None) -> tuple[int, int, int] | None:
 @pytest.mark.parametrize("behind", [{}, {"system_fingerprint": "fp", "kv_transfer_params": None}])
 def test_usage_is_found_in_any_spelling(separators, behind):
     """With and without space, last or followed by other members, with objects of its own inside."""
-    details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"a": {"b": 1}}}
+    details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"a": 1}}
     body = json.dumps({"id": "x", "choices": [], "usage": COUNTED | details} | behind, separators=separators)
     assert said(usage_in(body.encode())) == (9, 12, 4)
 
@@ -60,10 +60,12 @@ def test_only_the_end_is_looked_at():
         b'{"usage":[{"prompt_tokens":9}]}',
         b'{"usage":"high"}',
         b'{"usage":{"prompt_tokens":9,"x":"}"}}',  # a brace in a text: it is not looked into further
-        b'"usage":{' + b'{"a":' * 9 + b"1" + b"}" * 10,
+        b'"usage":{"prompt_tokens":9,"a":{"b":{}}}',
         b'"usage":{"a":"' + b"x" * 2000 + b'","prompt_tokens":9}',
         b'"usage":{' * 400,
         b'"usage":{}' * 400,
+        b'"usage":' + b" " * 9 + b'{"prompt_tokens":9}',
+        b'"usage":{' + b'"a":{},' * 500,
     ],
 )
 def test_what_is_no_usage(body):
