@@ -102,7 +102,7 @@ SERIES: tuple[Series, ...] = (
         "gateway_tokens_total",
         "counter",
         (*_BACKEND, "kind"),
-        "Tokens of answers made by the backend, as it reports them; answers from the cache are not counted.",
+        "Tokens of answers the backend has made, by its own account; a stream without one counts its events.",
     ),
     Series("gateway_backend_in_flight", "gauge", _BACKEND, "Attempts under way at the backend."),
     Series(

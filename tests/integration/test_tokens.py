@@ -23,6 +23,7 @@ from tests.harness import (
     answers,
     call,
     chunk,
+    demo,
     gateway,
     get,
     left_over,
@@ -339,3 +340,21 @@ async def test_a_long_answer_in_pieces_is_looked_into_at_its_end() -> None:
             assert (await client.ask(post())).body == body
         await settled(lambda: not left_over(app))
         assert app.pools["default"].backends[0].tokens.prompt == 6
+
+
+async def test_a_model_server_and_the_gateway_count_alike() -> None:
+    """The demo's model server, asked with and without usage: its own count of tokens is the gateway's."""
+    async with demo() as model:
+        asked = {"model": model.service.options.model, "max_tokens": 9, "seed": 1}
+        asked["messages"] = [{"role": "user", "content": "Tell me of gateways."}]
+        async with gateway(model.url) as app:
+            async with await call(app) as client:
+                whole = (await client.ask(post(asked))).json()["usage"]
+                for more in ({}, {"stream_options": {"include_usage": True}}):
+                    answer = await client.ask(post(asked | {"stream": True} | more))
+                    assert contents(answer.body) <= whole["completion_tokens"]
+            await settled(lambda: not left_over(app))
+            tokens = app.pools["default"].backends[0].tokens
+            assert tokens.prompt == 2 * whole["prompt_tokens"]
+            assert tokens.completion == 2 * whole["completion_tokens"] + contents(answer.body)
+            assert tokens.first.total == 2

@@ -18,7 +18,7 @@ from gateway.pool.backend import STATES, BackendSpec
 from gateway.pool.pool import Pool
 from gateway.pool.stats import LATENCY_BOUNDS_S
 from gateway.telemetry import readings
-from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.exposition import ROWS, Exposition
 from gateway.telemetry.metrics import NO_ROUTE, Metrics
 from gateway.telemetry.readings import HISTOGRAMS, VALUES
 from gateway.telemetry.render import render, wants_openmetrics
@@ -323,6 +323,22 @@ def test_only_declared_plain_series_can_be_watched():
 def test_the_format_follows_accept(accept, expected):
     """OpenMetrics only for those who ask for it, at the weights they give."""
     assert wants_openmetrics(accept) is expected
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_long_families_are_made_in_parts_and_read_as_one(openmetrics):
+    """No part is longer than a millisecond's work; in the text each family has one head and all samples."""
+    pool = make_pool([f"gpu-{i}" for i in range(200)])
+    source = Exposition(Metrics("1"), lambda: [pool])
+    parts = list(source.collect())
+    assert max(len(part.samples) for part in parts) <= ROWS
+    text = text_of(source, openmetrics)
+    heads = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads))
+    parse = parse_openmetrics if openmetrics else parse_text
+    read = [s for family in parse(text) for s in family.samples if s.name.startswith("gateway_")]
+    assert len(read) == sum(len(part.samples) for part in parts)
+    assert sum(s.name == "gateway_backend_duration_seconds_count" for s in read) == 200
 
 
 async def test_a_scrape_lets_others_run():
