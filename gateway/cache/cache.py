@@ -56,7 +56,6 @@ class Cache:
         self.held = HeldKeys()
         self.deletions = Deletions()
         self.bound = bound  # bytes that answers under way may take together
-        self.unwritten = 0  # entries that the shared store was too slow for
         self.refreshing = 0  # answers that are asked for anew behind a stale one
         self.refreshes: dict[str, int] = {"stored": 0, "refused": 0, "failed": 0}
         self._spawn = spawn
@@ -147,7 +146,8 @@ class Cache:
         if self.shared is None:
             return
         if self._writes >= MAX_WRITES:
-            self.unwritten += 1
+            errors = self.shared.figures.errors
+            errors["crowded"] = errors.get("crowded", 0) + 1
             return
         self._writes += 1
         self._spawn("cache write", self._write(self.shared, key, entry, now))
