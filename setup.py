@@ -102,6 +102,9 @@ COMPILED = (
     "gateway/telemetry/metrics.py",
     "gateway/telemetry/observer.py",
     "gateway/tracing.py",
+    "gateway/tokens/events.py",
+    "gateway/tokens/meter.py",
+    "gateway/tokens/usage.py",
     "gateway/visit.py",
 )
 

@@ -9,6 +9,7 @@ from gateway.lanes import Lane
 from gateway.messages import AttemptTrace, Exchange, Outcome, Request, ResponseHead, TracedAttempt
 from gateway.pool.lease import Lease
 from gateway.ports import Capture, Client, Connections, Dialing, Upstream
+from gateway.tokens.meter import Meter
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -62,7 +63,9 @@ class Task:
 class Attempt:
     """One attempt under way; owns its lease and its connection until `end`, which is called exactly once."""
 
-    __slots__ = ("connection", "lease", "outcome", "retry_after_s", "sent", "task", "trace", "traced")
+    __slots__ = (
+        "connection", "lease", "meter", "outcome", "retry_after_s", "sent", "task", "trace", "traced",
+    )  # fmt: skip
 
     def __init__(self, task: Task, lease: Lease, trace: AttemptTrace | None) -> None:
         self.task = task
@@ -71,6 +74,7 @@ class Attempt:
         self.connection: Upstream | None = None
         self.sent = 0.0  # when; 0.0 as long as nothing was
         self.outcome = Outcome.CANCELLED
+        self.meter: Meter | None = None  # of an answer whose tokens are counted
         self.retry_after_s: float | None = None
         if trace is not None:
             trace.backend = lease.backend.name
@@ -273,6 +277,8 @@ class Attempt:
                 connection.leave(on_left)
             if self.task.request.streamed:
                 self.task.client.end_upload()
+        if self.meter is not None:
+            self.meter.end(self.task.record)
         trace = self.trace
         if trace is not None:
             trace.outcome = self.outcome

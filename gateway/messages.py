@@ -2,6 +2,12 @@
 
 import enum
 from random import Random
+from typing import Final
+
+#: What an answer's body is to who looks for tokens in it: nothing, JSON, or an event stream; uncompressed.
+OTHER: Final = 0
+JSON: Final = 1
+EVENTS: Final = 2
 
 
 class Outcome(enum.IntEnum):
@@ -49,6 +55,9 @@ class Exchange:
     connect_s: float = 0.0  # waited for new connections to backends
     cache: str = ""  # hit, miss, stale, coalesced, bypass; "" where the route has no cache
     cache_detail: str = ""  # why it went past the cache, or what is stale
+    first_token: float = 0.0  # when the first event with content came
+    prompt_tokens: int = -1  # of the backend's answer to this request; -1: not known
+    completion_tokens: int = -1
     decision: "list[AttemptTrace] | None" = None
     trace: "Trace | None" = None  # always None where tracing is off
 
@@ -253,6 +262,7 @@ class ResponseHead:
     has_date: bool = False
     retry_after: bytes = b""
     keep_alive: bool = True
+    media: int = OTHER
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status}>"

@@ -52,6 +52,9 @@ class Line(msgspec.Struct, gc=False):
     connect_ms: float | msgspec.UnsetType = msgspec.UNSET  # waited for new connections to backends
     sent_ms: float | msgspec.UnsetType = msgspec.UNSET  # from the head until it was sent to `backend`
     decision: list[dict[str, object]] | msgspec.UnsetType = msgspec.UNSET  # of about one request a second
+    ttft_ms: float | msgspec.UnsetType = msgspec.UNSET  # from sending until the first event with content
+    prompt_tokens: int | msgspec.UnsetType = msgspec.UNSET
+    completion_tokens: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccessLog:
@@ -152,6 +155,9 @@ class AccessLog:
             _ms(exchange.connect_s) if exchange.connect_s else msgspec.UNSET,
             _ms(exchange.sent - exchange.started) if exchange.sent else msgspec.UNSET,
             self._decision(exchange) if exchange.decision is not None else msgspec.UNSET,
+            _ms(exchange.first_token - exchange.sent) if exchange.first_token else msgspec.UNSET,
+            exchange.prompt_tokens if exchange.prompt_tokens >= 0 else msgspec.UNSET,
+            exchange.completion_tokens if exchange.completion_tokens >= 0 else msgspec.UNSET,
         )
 
     def _decision(self, exchange: Exchange) -> list[dict[str, object]] | msgspec.UnsetType:

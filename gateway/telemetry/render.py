@@ -42,10 +42,12 @@ def _weight(parameters: str) -> float:
 
 
 def render(families: Iterable[Metric], openmetrics: bool) -> Iterator[str]:
-    """Slices of the text, whole lines each."""
+    """Slices of the text, whole lines each. Families of one name that follow one another are one."""
     escaped: dict[str, str] = {}
+    before = ""
     for family in families:
-        head = _head(family, openmetrics)
+        head = "" if family.name == before else _head(family, openmetrics)
+        before = family.name
         samples = family.samples
         for start in range(0, max(len(samples), 1), SLICE):
             yield head + "".join(

@@ -142,6 +142,22 @@ async def test_waits_are_there_only_when_there_were_any():
     assert (with_both["queued_ms"], with_both["connect_ms"]) == (250.0, 12.5)
 
 
+async def test_tokens_are_there_only_when_known():
+    """What a streamed answer took, without usage, with it, and of an answer that is none of a model's."""
+    started = clock.now()
+    none, counted, told, whole = await written(
+        exchange(),
+        exchange(sent=started, first_token=started + 0.5, completion_tokens=7),
+        exchange(sent=started, first_token=started + 0.25, prompt_tokens=12, completion_tokens=0),
+        exchange(prompt_tokens=12, completion_tokens=3),
+    )
+    fields = ("ttft_ms", "prompt_tokens", "completion_tokens")
+    assert not none.keys() & set(fields)
+    assert [counted.get(field) for field in fields] == [500.0, None, 7]
+    assert [told.get(field) for field in fields] == [250.0, 12, 0]
+    assert [whole.get(field) for field in fields] == [None, 12, 3]
+
+
 async def test_a_request_that_never_got_anywhere():
     """No backend, no first byte: nulls and zeros, never a negative time."""
     (line,) = await written(exchange(ended=0.0, status=404, error="route_not_found"))
