@@ -52,9 +52,19 @@ def spans_of(exchange: Exchange, patterns: Mapping[str, str]) -> list[Span]:
     for span_id, pool, since, until in trace.waits:
         waited: dict[str, Value] = {"gateway.pool": pool}
         spans.append(Span("queue", "internal", span_id, trace.span_id, since, until, waited))
-    for number, attempt in enumerate(trace.attempts):
-        spans.append(_attempt(exchange, trace, attempt, number))
-    return spans
+    made = [_attempt(exchange, trace, attempt, number) for number, attempt in enumerate(trace.attempts)]
+    answered = [span for span, one in zip(made, trace.attempts, strict=True) if one.status and not one.lost]
+    if answered:
+        _count_tokens(answered[-1].attributes, exchange)
+    return spans + made
+
+
+def _count_tokens(attributes: dict[str, Value], exchange: Exchange) -> None:
+    """What the answer cost, on the attempt that gave it alone: whoever adds spans up counts it once."""
+    if exchange.prompt_tokens >= 0:
+        attributes["gen_ai.usage.input_tokens"] = exchange.prompt_tokens
+    if exchange.completion_tokens >= 0:
+        attributes["gen_ai.usage.output_tokens"] = exchange.completion_tokens
 
 
 def _server(exchange: Exchange, trace: Trace, patterns: Mapping[str, str]) -> Span:

@@ -336,6 +336,26 @@ async def test_a_streamed_answer_and_one_that_breaks() -> None:
     assert by_parent[broken.span_id].failed and by_parent[broken.span_id]["error.type"] == "reset"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tokens_of_an_answer(stream: bool) -> None:
+    """What usage says stands on the attempt, of a whole answer and of a stream; a hit has none."""
+    usage = b'"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15}'
+    event = b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    last = b'data: {"object":"chat.completion.chunk","choices":[],%b}\n\ndata: [DONE]\n\n' % usage
+    streamed = CHUNKED + chunk(event) + chunk(last) + chunk(b"")
+    whole = ok(b'{"object":"chat.completion","choices":[{"message":{"content":"a"}}],%b}' % usage)
+    async with traced(answers(streamed if stream else whole), cache={}) as (app, _, taken):
+        async with await call(app) as client:
+            for _ in range(2):
+                await client.ask(post({**ASKED, "stream": stream, "temperature": 0}))
+        await ended(app)
+    (attempt,) = [span for span in taken.spans if span.kind == "client"]
+    assert (attempt["gen_ai.usage.input_tokens"], attempt["gen_ai.usage.output_tokens"]) == (12, 3)
+    servers = [span for span in taken.spans if span.kind == "server"]
+    assert [span["gateway.cache.result"] for span in servers] == ["miss", "hit"]
+    assert not any("gen_ai.usage.input_tokens" in span for span in servers)
+
+
 async def test_an_answer_that_stalls() -> None:
     """The gateway's own kind of error stands in both spans, not the outcome it counts as."""
 

@@ -130,6 +130,26 @@ def test_what_is_asked_of_a_model(path, operation, provider):
     assert client.attributes.get("gen_ai.response.time_to_first_chunk") == streamed
 
 
+def test_tokens_are_counted_once():
+    """On the attempt that answered: not on one that failed or was given up, nor on the request."""
+    record = exchange(prompt_tokens=7, completion_tokens=0)
+    attempt(record, Outcome.SERVER_ERROR, status=503)
+    attempt(record, status=200)
+    attempt(record, Outcome.CANCELLED, status=200, lost=True)
+    spans = spans_of(record, PATTERNS)
+    keys = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+    assert [[span.attributes.get(key) for key in keys] for span in spans] == [
+        [None, None],
+        [None, None],
+        [7, 0],
+        [None, None],
+    ]
+    record.prompt_tokens, record.completion_tokens = -1, 5
+    assert [spans_of(record, PATTERNS)[2].attributes.get(key) for key in keys] == [None, 5]
+    record.completion_tokens = -1
+    assert not any(span.attributes.keys() & set(keys) for span in spans_of(record, PATTERNS))
+
+
 def test_methods_are_a_closed_set():
     """One that is not known is _OTHER, and HTTP in names."""
     record = exchange(method="PROPFIND", route="-")
