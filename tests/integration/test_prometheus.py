@@ -234,8 +234,8 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def prometheus(app: App, folder: Path) -> AsyncIterator[Server]:
-    """The shipped configuration, but for where the gateway is and how often it is asked."""
+async def prometheus(app: App, folder: Path, *flags: str) -> AsyncIterator[Server]:
+    """The shipped configuration, but for where the gateway is and how often it is asked; with `flags`."""
     assert PROMETHEUS is not None and app.admin_address is not None
     config = document(SHIPPED / "prometheus.yaml")
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -247,7 +247,7 @@ async def prometheus(app: App, folder: Path) -> AsyncIterator[Server]:
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     address = f"127.0.0.1:{free_port()}"
     command = [PROMETHEUS, f"--config.file={folder / 'prometheus.yaml'}", f"--web.listen-address={address}"]
-    command += [f"--storage.tsdb.path={folder / 'data'}", "--log.level=warn"]
+    command += [f"--storage.tsdb.path={folder / 'data'}", "--log.level=warn", *flags]
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, cwd=folder)
     try:
