@@ -92,6 +92,8 @@ class Events:
         """Whether one event carries a piece of the answer; if so, what such events begin with is learned."""
         if event.startswith(b"event:"):
             line = event.find(b"\n") + 1
+            if line == 0:  # a name alone; and compiled, a slice that ends before it begins is an error
+                return False
             name = event[6:line].strip()
             if is_delta(name.decode("latin-1")):
                 self._prefix = event[:line] if line <= _MAX_PREFIX else b""

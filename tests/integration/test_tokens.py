@@ -342,6 +342,34 @@ async def test_a_long_answer_in_pieces_is_looked_into_at_its_end() -> None:
         assert app.pools["default"].backends[0].tokens.prompt == 6
 
 
+ODD = [
+    b"event: done\n\n",
+    b"event:\n\n",
+    b"event: response.output_text.delta\n\n",
+    b"data:\n\ndata\n\n\n\n\r\n\r\n",
+    b": comment\n\nid: 7\n\nretry: 1\n\n",
+    b"data: {\n\ndata: []\n\ndata: \xff\xfe\n\n",
+    b"\n\n\n",
+    b"x" * 40_000,
+    b'data: {"choices":[{"delta":{"content":"\n\n',
+    b'"usage":{{{{}}}}"usage":"usage":{',
+]
+
+
+@pytest.mark.parametrize("pieces", [[b"".join(ODD)], ODD, [odd[i : i + 1] for odd in ODD for i in range(50)]])
+async def test_odd_streams_pass_as_they_are(pieces: list[bytes]) -> None:
+    """Whatever a backend writes, its client gets it to the last byte, and nothing of it is a token."""
+    pieces = [piece for piece in pieces if piece]
+    stream = CHUNKED + b"".join(map(chunk, pieces)) + chunk(b"")
+    async with Backend(answers(stream)) as backend, gateway(backend.url) as app:
+        async with await call(app) as client:
+            for _ in range(2):
+                assert (await client.ask(post())).body == b"".join(pieces)
+        await settled(lambda: not left_over(app))
+        tokens = app.pools["default"].backends[0].tokens
+        assert tokens.prompt == tokens.completion == tokens.first.total == 0
+
+
 async def test_a_model_server_and_the_gateway_count_alike() -> None:
     """The demo's model server, asked with and without usage: its own count of tokens is the gateway's."""
     async with demo() as model:
