@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -136,6 +137,18 @@ def test_promtool_accepts_configuration_and_rules() -> None:
     """Syntax, names of files, expressions and templates; lint finds no duplicates."""
     promtool("check", "config", "--lint-fatal", SHIPPED / "prometheus.yaml")
     promtool("check", "rules", "--lint-fatal", SHIPPED / "rules.yaml", SHIPPED / "alerts.yaml")
+
+
+@needs_prometheus
+def test_promtool_accepts_the_one_of_the_compose_file(tmp_path: Path) -> None:
+    """With the rules beside it, as the compose file mounts them."""
+    for source in (
+        SHIPPED.parent / "compose-prometheus.yaml",
+        SHIPPED / "rules.yaml",
+        SHIPPED / "alerts.yaml",
+    ):
+        shutil.copy(source, tmp_path)
+    promtool("check", "config", "--lint-fatal", tmp_path / "compose-prometheus.yaml")
 
 
 @needs_prometheus

@@ -86,7 +86,7 @@ class Alerts:
             "sortOrder": 3,  # by importance
             "dashboardAlerts": False,
             "alertName": "Gateway",
-            "alertInstanceLabelFilter": '{job=~"$job"}',
+            "alertInstanceLabelFilter": '{job=~"${job:regex}"}',
             "showInstances": False,
             "stateFilter": {"firing": True, "pending": True, "noData": False, "normal": False, "error": True},
         }
