@@ -174,6 +174,7 @@ def test_forms_of_queries() -> None:
     assert events("x", "w", "l") == (
         "clamp_min(sum by (l) (x{w})"
         " - (sum by (l) (x{w} offset $__rate_interval) or 0 * sum by (l) (x{w})), 0)"
+        " and sum by (l) (x{w}) > 0"
     )
 
 

@@ -68,7 +68,7 @@ def everything() -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def in_trouble(folder: Path) -> AsyncIterator[App]:
-    """A pool with limits, a queue, hedges and a backend that is down; one whose backends fail; a cache."""
+    """A pool with limits, a queue, hedges and a backend that is down; one whose backends fail; caches."""
     speed = {"tokens_per_second": 400.0, "slots": 2}
     async with demo(**speed) as a, demo(**speed) as b, Backend(answers(FAILED)) as broken:
         with refusing() as nobody:
@@ -89,6 +89,7 @@ async def in_trouble(folder: Path) -> AsyncIterator[App]:
                     "panic_below": "70%",
                 },
                 "alike": {"backends": [named("well", b.url)], "policy": "prefix_aware"},
+                "quiet": {"backends": [named("well", a.url)]},  # audits wait until a pool is idle
             }
             routes: list[dict[str, Any]] = [
                 {"name": "troubled", "match": {"headers": {"x-to": "troubled"}}, "pool": "troubled"},
@@ -97,6 +98,12 @@ async def in_trouble(folder: Path) -> AsyncIterator[App]:
                     "match": {"headers": {"x-to": "kept"}},
                     "pool": "alike",
                     "cache": {"ttl": "1s", "stale_while_revalidate": "1h"},
+                },
+                {
+                    "name": "audited",
+                    "match": {"headers": {"x-to": "audited"}},
+                    "pool": "quiet",
+                    "cache": {"ttl": "1h"},
                 },
                 {"name": "alike", "match": {"headers": {"x-to": "alike"}}, "pool": "alike"},
                 {"name": "chat", "match": {"path": "/v1/*"}, "pool": "models"},
@@ -141,11 +148,12 @@ class Load:
             chats = [self.ask("chat", number + burst) for burst in range(12)]
             kept = [self.ask("kept", 0) for _ in range(3)]
             others = [self.ask("troubled", 1), self.ask("troubled", 2), self.ask("alike", number)]
+            others += [self.ask("audited", 0)]
             unkept = self.ask("kept", number, **{"cache-control": "no-store"})
             await asyncio.gather(*chats, *kept, *others, unkept)
             async with self._session.get(self._nowhere) as response:
                 await response.read()
-            await asyncio.sleep(0.3)  # audits are made while the pool is idle
+            await asyncio.sleep(0.3)
 
 
 @contextlib.asynccontextmanager
@@ -205,8 +213,8 @@ async def test_every_panel_shows_something(tmp_path: Path) -> None:
         assert [one for one in left if one.where not in QUIET] == []
         assert await variables(server, chosen) == {
             "job": {"gateway"},
-            "route": {"troubled", "kept", "alike", "chat", "-"},
-            "pool": {"models", "troubled", "alike"},
+            "route": {"troubled", "kept", "audited", "alike", "chat", "-"},
+            "pool": {"models", "troubled", "alike", "quiet"},
             "backend": {"a", "b", "gone", "well", "broken"},
         }
         some = {"pool": "(models|troubled)", "backend": "(a|b)", "route": "(chat|kept)", "job": "gateway"}

@@ -1,5 +1,7 @@
 """What does the board of the response cache show?"""
 
+from dataclasses import replace
+
 from config.grafana.generate.boards import Board, Row
 from config.grafana.generate.panels import Panel
 from config.grafana.generate.queries import JOB, PROCESS, ROUTE, Query, by, rate, share
@@ -60,7 +62,7 @@ SAVED_NUMBERS = (
         "s",
         (Query(by((), f"increase(gateway_cache_saved_seconds_total{{{_AT}}}[$__range])"), "saved"),),
         kind="number",
-        width=4,
+        width=5,
         height=4,
         instant=True,
     ),
@@ -71,7 +73,7 @@ SAVED_NUMBERS = (
         "bytes",
         (Query(by((), f"increase(gateway_cache_saved_bytes_total{{{_AT}}}[$__range])"), "saved"),),
         kind="number",
-        width=4,
+        width=5,
         height=4,
         instant=True,
     ),
@@ -82,7 +84,7 @@ SAVED_NUMBERS = (
         "short",
         (Query(by((), f"gateway_cache_entries{{{PROCESS}}}"), "entries"),),
         kind="number",
-        width=4,
+        width=5,
         height=4,
     ),
     Panel(
@@ -97,7 +99,7 @@ SAVED_NUMBERS = (
         warn=0.02,
         alarm=0.05,
         runbook="GatewayCacheMismatch",
-        width=4,
+        width=5,
         height=4,
     ),
 )
@@ -196,9 +198,12 @@ CACHE = Board(
     "What the response cache answers and saves, what it takes, and whether it is right.",
     ("job", "instance", "route"),
     (
-        Row("Now", (HIT_NUMBER, *SAVED_NUMBERS)),
+        Row("Now", (replace(HIT_NUMBER, width=4), *SAVED_NUMBERS)),
         Row("Hits", (HIT_RATIO, SAVED, RESULTS)),
-        Row("What is kept", MEMORY),
-        Row("Behind memory, and whether it is right", (*BEHIND, *AUDITS)),
+        Row("What is kept", (*MEMORY[:3], *(replace(panel, width=12) for panel in MEMORY[3:]))),
+        Row(
+            "Behind memory, and whether it is right",
+            tuple(replace(panel, width=12) for panel in (*BEHIND, *AUDITS)),
+        ),
     ),
 )

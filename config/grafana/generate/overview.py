@@ -67,7 +67,16 @@ OVERVIEW = Board(
         Row("What clients get", traffic.ROUTES),
         Row(
             "Routing",
-            (pools.STATES, pools.SHARE, pools.THROUGHPUT, pools.FAILURES, pools.P95, pools.PER_LATENCY),
+            (
+                pools.STATES,
+                pools.SHARE,
+                pools.THROUGHPUT,
+                pools.FAILURES,
+                pools.P95,
+                pools.PER_LATENCY,
+                pools.FIRST_BYTE,
+                pools.SLOWNESS,
+            ),
         ),
         Row(
             "Waiting, trying again, taking out",
@@ -77,7 +86,7 @@ OVERVIEW = Board(
                 pools.EJECTIONS,
                 pools.RETRIES,
                 pools.HEDGES,
-                pools.ATTEMPTS,
+                pools.TWICE,
             ),
         ),
         Row("Tokens", tokens.ALL),

@@ -24,7 +24,7 @@ from config.grafana.generate.names import Labels, UnknownNameError, labels_of
 from config.grafana.generate.queries import STATE_LOOKS, Query
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-Kind = Literal["lines", "steps", "stacked", "shares", "number", "bars", "states"]
+Kind = Literal["lines", "steps", "stacked", "number", "bars", "states"]
 GREEN, YELLOW, RED = "green", "orange", "red"
 
 
@@ -155,9 +155,8 @@ def _lines(panel: Panel) -> timeseries.Panel:
     )
     if panel.kind == "steps":
         made.line_interpolation(ways.LineInterpolation.STEP_AFTER)
-    if panel.kind in ("stacked", "shares"):
-        mode = ways.StackingMode.NORMAL if panel.kind == "stacked" else ways.StackingMode.PERCENT
-        made.stacking(common.StackingConfig().mode(mode).group("A")).fill_opacity(30)
+    if panel.kind == "stacked":
+        made.stacking(common.StackingConfig().mode(ways.StackingMode.NORMAL).group("A")).fill_opacity(30)
     elif panel.warn is not None or panel.alarm is not None:
         dashed = common.GraphThresholdsStyleConfig().mode(ways.GraphThresholdsStyleMode.DASHED)
         made.thresholds_style(dashed)

@@ -11,7 +11,6 @@ from config.grafana.generate.queries import (
     events,
     quantiles,
     rate,
-    share,
     states,
 )
 
@@ -19,6 +18,9 @@ _OF = "{{pool}} {{backend}}"
 _AT = f"{PROCESS}, {BACKEND}"
 _RULED = f"{JOB}, {BACKEND}"
 _SELECTED = "gateway_backend_selected_total"
+_ENDED = rate("gateway_backend_requests_total", f"{PROCESS}, {POOL}")
+_TRIED = rate("gateway_retries_total", f'{PROCESS}, {POOL}, result="tried"')
+_HEDGED = rate("gateway_hedges_total", f'{PROCESS}, {POOL}, result=~"won|lost|failed"')
 _TURNED_AWAY = "Backends are at their limits or not well. Add backends, raise limits, give routes a priority."
 
 FIT = Panel(
@@ -82,7 +84,7 @@ SHARE = Panel(
             _OF,
         ),
     ),
-    kind="shares",
+    most=1,
 )
 THROUGHPUT = Panel(
     "Attempts per second",
@@ -308,22 +310,20 @@ HEDGES = Panel(
     "reqps",
     (Query(rate("gateway_hedges_total", f"{PROCESS}, {POOL}", "pool", "result"), "{{pool}} {{result}}"),),
 )
-ATTEMPTS = Panel(
-    "Attempts per request",
-    "How many attempts a request takes that is given to a backend at all: 1 is no retries and no hedges.",
-    "1.2 is a fifth of the work done twice. See retries and hedges beside it.",
-    "none",
+TWICE = Panel(
+    "Work done again",
+    "Share of the attempts that were retries or hedges: 0 is none.",
+    "A fifth is much: model servers do it on top of their work. See retries and hedges beside it for which.",
+    "percentunit",
     (
         Query(
-            share(
-                rate("gateway_backend_requests_total", f"{PROCESS}, {POOL}"),
-                rate("gateway_requests_total", f'{PROCESS}, route!="-"'),
-            ),
-            "attempts",
+            f"(({_TRIED} or 0 * {_ENDED}) + ({_HEDGED} or 0 * {_ENDED})) / ({_ENDED} > 0)",
+            "again",
         ),
     ),
-    warn=1.1,
-    alarm=1.5,
+    warn=0.1,
+    alarm=0.3,
+    runbook="GatewayRetryBudget",
 )
 PANIC = Panel(
     "Panic",

@@ -58,15 +58,20 @@ ALL = (
         alarm=4 * 1024**3,
     ),
     Panel(
-        "Client connections and open files",
-        "Open client connections, and the files that each process has open and may have open.",
-        "Beyond limits.max_connections clients get 503. Raise the limit of open files: docs/deployment.md.",
+        "Client connections",
+        "Open client connections.",
+        "Beyond limits.max_connections clients get 503: raise it, or start another gateway.",
         "short",
-        (
-            Query(f"gateway_connections{{{PROCESS}}}", "{{instance}} clients"),
-            Query(f"process_open_fds{{{PROCESS}}}", "{{instance}} open files"),
-            Query(f"process_max_fds{{{PROCESS}}}", "{{instance}} most files"),
-        ),
+        (Query(f"gateway_connections{{{PROCESS}}}", "{{instance}}"),),
+    ),
+    Panel(
+        "Open files",
+        "Share of the files that the process may have open. Each request under way takes two.",
+        "At 100 % connections fail. Raise the limit of open files: docs/deployment.md says how.",
+        "percentunit",
+        (Query(f"process_open_fds{{{PROCESS}}} / process_max_fds{{{PROCESS}}}", "{{instance}}"),),
+        warn=0.7,
+        alarm=0.9,
     ),
     Panel(
         "Log lines lost",

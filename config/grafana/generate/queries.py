@@ -51,11 +51,12 @@ def quantiles(histogram: str, where: str, prefix: str = "") -> tuple[Query, ...]
 def events(series: str, where: str, *labels: str) -> str:
     """How often something rare happened since one interval ago, by labels.
 
-    Unlike `increase`, it sees the first time: a series of this kind is not there before it.
+    Unlike `increase`, it sees the first time, when the series has only just come. What never happened is left
+    out.
     """
     now = by(labels, f"{series}{{{where}}}")
     before = by(labels, f"{series}{{{where}}} offset $__rate_interval")
-    return f"clamp_min({now} - ({before} or 0 * {now}), 0)"
+    return f"clamp_min({now} - ({before} or 0 * {now}), 0) and {now} > 0"
 
 
 def share(part: str, whole: str) -> str:
