@@ -1,6 +1,6 @@
 """What does the board of the backends show?"""
 
-from config.grafana.generate import pools, tokens
+from config.grafana.generate import pools, tokens, waiting
 from config.grafana.generate.boards import Board, Row
 from config.grafana.generate.panels import Panel
 from config.grafana.generate.queries import BACKEND, JOB, PROCESS, Query, by, states
@@ -88,7 +88,7 @@ BACKENDS = Board(
         Row("Health", (pools.EJECTIONS, pools.CHECKS, pools.PANIC)),
         Row(
             "Waiting and trying again",
-            (pools.QUEUE, pools.WAITS, pools.SHED, pools.SHED_SHARE, pools.RETRIES, pools.HEDGES),
+            (waiting.QUEUE, waiting.WAITS, waiting.SHED, waiting.SHED_SHARE, waiting.RETRIES, waiting.HEDGES),
         ),
     ),
 )

@@ -1,6 +1,6 @@
 """What does the first board show: is all well, and where to look if not?"""
 
-from config.grafana.generate import cache, pools, process, tokens, traffic
+from config.grafana.generate import cache, pools, process, tokens, traffic, waiting
 from config.grafana.generate.boards import Board, Row
 from config.grafana.generate.panels import Panel
 from config.grafana.generate.queries import JOB, Query
@@ -62,7 +62,7 @@ OVERVIEW = Board(
     "Throughput, failures, latency, cache and routing of the gateways of a job, and the alerts.",
     ("job", "instance", "route", "pool", "backend"),
     (
-        Row("Now", (*traffic.NUMBERS, pools.WAITING, pools.FIT, cache.HIT_NUMBER)),
+        Row("Now", (*traffic.NUMBERS, waiting.WAITING, pools.FIT, cache.HIT_NUMBER)),
         Row("Is anything wrong?", (ALERTS, HISTORY, GUIDE)),
         Row("What clients get", traffic.ROUTES),
         Row(
@@ -81,12 +81,12 @@ OVERVIEW = Board(
         Row(
             "Waiting, trying again, taking out",
             (
-                pools.WAITS,
-                pools.SHED,
+                waiting.WAITS,
+                waiting.SHED,
                 pools.EJECTIONS,
-                pools.RETRIES,
-                pools.HEDGES,
-                pools.TWICE,
+                waiting.RETRIES,
+                waiting.HEDGES,
+                waiting.TWICE,
             ),
         ),
         Row("Tokens", tokens.ALL),

@@ -1,7 +1,7 @@
 """How are the panels built that are no graph: the table of backends, the list of alerts, a text?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from grafana_foundation_sdk.builders import dashboard, table
@@ -31,7 +31,6 @@ class Table:
     about: Panel
     labels: tuple[str, ...]
     columns: tuple[Panel, ...]
-    states: str = field(default="")
 
     def build(self, names: Mapping[str, Labels]) -> Builder[models.Panel]:
         """As the SDK has it."""
