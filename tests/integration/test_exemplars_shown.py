@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 from gateway.app import App
 from gateway.telemetry.series import LATENCY_BUCKETS_S
 from tests.harness import Backend, admin_url, answers, call, gateway, get, ok
-from tests.integration.test_prometheus import needs_prometheus, prometheus
+from tests.prometheus_server import needs_prometheus, prometheus
 
 SPAN = "00f067aa0ba902b7"
 DURATION, FIRST_BYTE = "gateway_request_duration_seconds", "gateway_backend_first_byte_seconds"
