@@ -15,7 +15,8 @@ from gateway import clock
 from gateway.messages import Exchange, Trace
 from gateway.tasks import Tasks
 from gateway.telemetry import access_log
-from gateway.telemetry.access_log import AccessLog, Line
+from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.line import Line
 from gateway.telemetry.writer import Writer
 
 FIELDS = [
