@@ -3,10 +3,13 @@
 from html import escape
 
 _LINKS = (
+    ("GET", "/api/overview", "all of it in one document: status, routes, pools, cache"),
+    ("GET", "/api/live?interval=1", "the same again and again, and new decisions, as server-sent events"),
     ("GET", "/metrics", "figures for Prometheus, as text or OpenMetrics"),
     ("GET", "/healthz", "200 while the process lives"),
     ("GET", "/readyz", "200 while requests can be served, else 503 and the reason"),
     ("GET", "/api/status", "version, uptime, configuration, listeners"),
+    ("GET", "/api/config", "the configuration in force, without its secrets"),
     ("GET", "/api/pools", "pools and their backends: state, load, latency, score, totals"),
     ("GET", "/api/pools/{pool}", "one pool"),
     ("POST", "/api/pools/{pool}/backends/{name}/drain", "give a backend no new work"),

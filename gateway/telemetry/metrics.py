@@ -25,8 +25,8 @@ class RouteStats:
     """One route's figures; `in_flight` is counted by whoever carries the request."""
 
     __slots__ = (
-        "audits", "bytes_in", "bytes_out", "cache", "duration", "errors", "in_flight", "mismatch_ratio",
-        "name", "requests", "saved_bytes", "saved_s",
+        "audits", "bytes_in", "bytes_out", "cache", "duration", "errors", "failed_below_500", "in_flight",
+        "mismatch_ratio", "name", "requests", "saved_bytes", "saved_s",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -35,6 +35,7 @@ class RouteStats:
         self.duration = Histogram()
         self.requests: dict[tuple[str, int], int] = {}
         self.errors: dict[str, int] = {}
+        self.failed_below_500 = 0  # of those, without clients that left: the client got another status
         self.bytes_in = 0
         self.bytes_out = 0
         self.cache: dict[str, int] = {}  # by result
@@ -104,3 +105,5 @@ class Metrics:
         if exchange.error is not None:
             kind = exchange.error if exchange.error in RULES else "other"
             stats.errors[kind] = stats.errors.get(kind, 0) + 1
+            if exchange.status < 500 and kind != "client_closed":
+                stats.failed_below_500 += 1

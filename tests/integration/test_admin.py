@@ -25,6 +25,8 @@ from gateway.messages import AttemptTrace, Exchange, Outcome
 from gateway.pool.backend import BackendSpec
 from gateway.pool.pool import Pool
 from gateway.route_cache import RouteCache
+from gateway.settings.load import from_dict
+from gateway.settings.redacted import without_secrets
 from gateway.telemetry.decisions import Decisions
 from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.metrics import Metrics
@@ -33,6 +35,10 @@ from tests.unit.pool.asking import take
 
 MANUAL = Path(__file__).parents[2] / "docs" / "admin.md"
 ODD = "meta-llama/Llama-3@8b"
+CONFIG = {
+    "pools": {"chat": {"backends": ["http://10.0.0.1:8000"]}},
+    "routes": [{"name": "chat", "match": {"headers": {"x-tier": "s3cret"}}, "pool": "chat"}],
+}
 
 
 class View:
@@ -43,6 +49,7 @@ class View:
         self.started = clock.now() - 12.5
         self.compiled = True
         self.config_hash = "5f1c9a0b7e21"
+        self.configuration = without_secrets(from_dict(CONFIG))
         self.listeners = ["0.0.0.0:8080"]
         self.connections = 3
         self.draining = False
@@ -201,7 +208,7 @@ async def test_a_bad_limit_is_explained(session, limit):
 @pytest.mark.parametrize(
     ("method", "path", "status", "said"),
     [
-        ("GET", "/nothing", 404, "/ lists what there is"),
+        ("GET", "/nothing", 404, "/api lists what there is"),
         ("GET", "/api/pools/absent", 404, "there are: chat, meta-llama"),
         ("POST", "/api/pools/absent/backends/x/drain", 404, "there is no pool of that name"),
         ("POST", "/api/pools/chat/backends/x/drain", 404, "it has: gpu-1, gpu-2, gpu-3"),
