@@ -14,6 +14,7 @@ from gateway import clock
 from gateway.admin.answers import Handler, NotFound, add_headers, as_json, errors_as_json, refusal
 from gateway.admin.cache import CacheEndpoints
 from gateway.admin.figures import pool_figures
+from gateway.admin.files import Console
 from gateway.admin.guard import foreign, is_loopback
 from gateway.admin.live import Live
 from gateway.admin.overview import overview, status_figures
@@ -83,8 +84,8 @@ class Endpoints:
     def add_to(self, app: web.Application) -> None:
         """Every path of the admin side. Names of pools and backends may contain slashes."""
         backend = "/api/pools/{pool:.+}/backends/{backend:.+}"
-        app.router.add_get("/", self.index)
-        app.router.add_get("/api", self.index)
+        Console().add_to(app)
+        app.router.add_get("/api", self.listing)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
@@ -100,7 +101,7 @@ class Endpoints:
         # Not those above: a GET of them is to find a POST there (405), not a pool missing (404).
         app.router.add_get("/api/pools/{pool:(?!.+/backends/.+/(?:un)?drain$).+}", self.pool)
 
-    async def index(self, request: web.Request) -> web.Response:
+    async def listing(self, request: web.Request) -> web.Response:
         text = page(self._view.version, *self._view.ready())
         return web.Response(text=text, content_type="text/html")
 
