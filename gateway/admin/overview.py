@@ -67,8 +67,8 @@ def status_figures(view: AdminView, now: float) -> dict[str, object]:
 
 
 def route_figures(route: RouteView) -> dict[str, object]:
-    """One route since the process began. `errors`: answers of 500 and above, and errors of the gateway's own
-    below that, such as an answer that broke off; clients that left are none."""
+    """One route since the process began. `errors`: answers of 500 and above, and those that broke off after
+    another status; what is a client's own doing, such as leaving or asking for what is not there, is none."""
     by_class: dict[str, int] = {}
     for (_, status), count in route.requests.items():
         kind = f"{status // 100}xx"

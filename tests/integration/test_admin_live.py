@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import json
+import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from gateway.admin import live
 from gateway.app import App
@@ -56,7 +59,7 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def session() -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession(read_bufsize=1 << 22) as session:
+    async with aiohttp.ClientSession(read_bufsize=1 << 23) as session:
         client = Client(session)
         try:
             yield client
@@ -135,20 +138,32 @@ async def test_a_document_is_made_once_for_all(monkeypatch: pytest.MonkeyPatch) 
 async def test_a_slow_listener_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who reads nothing keeps one document waiting at most; the others go on, and he is let go."""
     monkeypatch.setattr(live, "STUCK_S", 1.0)
-    big = b"x" * 3_000_000
+    big = b"x" * 6_000_000  # more than the system takes off the gateway's hands
 
     async def document(view: Any) -> bytes:
         return b'"' + big + b'"'
 
+    written: Counter[int] = Counter()
+    write = web.StreamResponse.write
+
+    async def counting(self: web.StreamResponse, data: bytes) -> None:
+        written[id(self)] += 1
+        await write(self, data)
+
+    monkeypatch.setattr(web.StreamResponse, "write", counting)
     async with scripted(answers(ok())) as (app, _), session() as client:
         monkeypatch.setattr(live, "overview", document)
         assert app.admin_address is not None and app._admin is not None
-        _, writer = await asyncio.open_connection(*app.admin_address, limit=1024)
+        with socket.socket() as narrow:
+            narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            narrow.connect(app.admin_address)
+            _, writer = await asyncio.open_connection(sock=narrow.dup(), limit=1024)
         writer.write(b"GET /api/live?interval=0.5 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await settled(lambda: app._admin is not None and app._admin.live_listeners == 1)
         stream = await client.listen(app)
         for _ in range(4):
             await stream.next()
+        assert len(written) == 2 and min(written.values()) == 1 and max(written.values()) >= 4
         admin = app._admin
         await settled(lambda: admin.live_listeners == 1)
         writer.transport.abort()

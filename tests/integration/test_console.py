@@ -145,14 +145,14 @@ async def test_the_cache_is_shown_and_purged() -> None:
         await ask(app, 4, get("/same"))
         async with console(app) as page:
             await page.until(
-                "document.querySelector('#cache-body .facts').textContent.startsWith('1 answers')"
+                "document.querySelector('#cache-body .facts').textContent.startsWith('1 answer ')"
             )
             cells = await page.page.locator('#cache-body tr[data-route="all"] td').all_inner_texts()
             assert cells[1] == "75.0 %" and cells[4:] == ["3", "0", "0", "1", "0"]
             await page.page.click("#purge")
             await page.page.select_option("#purge-route", "all")
             await page.page.click("#ask-yes")
-            await page.until("document.querySelector('#said').textContent === '1 answers purged'")
+            await page.until("document.querySelector('#said').textContent === '1 answer purged'")
             assert app.cache is not None and app.cache.memory.figures.entries == 0
             await page.until(
                 "document.querySelector('#cache-body .facts').textContent.startsWith('0 answers')"

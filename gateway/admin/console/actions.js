@@ -1,7 +1,7 @@
 // What can be done here? Drain and undrain a backend, purge the cache; each is asked about first.
 
 import { byId, el, say, text } from "./dom.js";
-import { count } from "./format.js";
+import { count, counted } from "./format.js";
 import { keyOf } from "./model.js";
 
 export class Actions {
@@ -88,7 +88,7 @@ export class Actions {
     const cache = this.model.document.cache;
     this.ask({
       title: "Purge the cache?",
-      explanation: `What is thrown away has to be computed again. There are ${count(cache.entries)} answers in memory` +
+      explanation: `What is thrown away has to be computed again. In memory: ${counted(cache.entries, "answer")}` +
         (cache.store === "memory" ? "." : `, and ${cache.store} behind it, which other gateways may share.`),
       verb: "Purge",
       fields: [el("label", {}, "Route", route), el("label", {}, "Model", model)],
@@ -97,7 +97,7 @@ export class Actions {
         if (route.value) query.set("route", route.value);
         if (model.value.trim()) query.set("model", model.value.trim());
         const answer = await send("DELETE", `api/cache${query.size ? `?${query}` : ""}`);
-        return `${count(answer.purged)} answers purged`;
+        return `${counted(answer.purged, "answer")} purged`;
       },
     });
   }

@@ -1,7 +1,7 @@
 // Who is out of work, and why? And what changed since somebody began to look.
 
 import { byId, el, hide, say, text } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, counted } from "./format.js";
 import { RANK, standing } from "./standing.js";
 
 const MOST = 6;
@@ -55,8 +55,8 @@ export class Attention {
     const parts = RANK.filter((word) => tally.has(word)).reverse().map((word) => `${tally.get(word)} ${word}`);
     const panic = model.document.pools.filter((pool) => pool.panic).map((pool) => pool.name);
     const alarm = panic.length ? ` — panic in ${panic.join(", ")}: too few are well, so health is ignored` : "";
-    const total = model.backends.size;
-    text(byId("fleet"), `${total} backend${total === 1 ? "" : "s"}: ${parts.join(", ") || "none"}${alarm}`);
+    const total = counted(model.backends.size, "backend");
+    text(byId("fleet"), `${total}: ${parts.join(", ") || "none"}${alarm}`);
     byId("fleet").classList.toggle("bad", panic.length > 0);
   }
 

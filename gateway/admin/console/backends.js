@@ -1,13 +1,15 @@
 // Which backends are there, pool by pool, and which of them are shown in which order?
 
 import { attribute, byId, el, hide, text } from "./dom.js";
-import { count, rate, seconds } from "./format.js";
+import { count, counted as howMany, rate, seconds } from "./format.js";
 import { keyOf, waitingIn } from "./model.js";
 import { COLUMNS, Row } from "./row.js";
 import { standing } from "./standing.js";
 
 /** Live figures change places at most so often, and never under the pointer or the keyboard. */
 const SORT_AGAIN_MS = 5000;
+/** Rows out of sight are brought up to date with every so manyth document, in turns. */
+const TURNS = 5;
 
 const SHOWN = {
   all: () => true,
@@ -21,6 +23,7 @@ export class Backends {
   constructor(act) {
     this.act = act;
     this.pools = new Map();
+    this.turn = 0;
     this.sorted = { key: "name", down: false, at: 0 };
     this.find = byId("find");
     this.show = byId("show");
@@ -43,19 +46,20 @@ export class Backends {
   update(model, windowS) {
     this.model = model;
     this.windowS = windowS;
+    this.turn += 1;
     let added = false;
     for (const [name, pool] of model.pools) {
       if (!this.pools.has(name)) this.pools.set(name, this.section(name));
       const section = this.pools.get(name);
       this.head(section, pool, windowS);
-      for (const figures of pool.figures.backends) {
-        const entry = model.backends.get(keyOf(name, figures.name));
+      pool.figures.backends.forEach((figures, index) => {
         if (!section.rows.has(figures.name)) {
           section.rows.set(figures.name, this.row(section, name, figures.name));
           added = true;
         }
-        section.rows.get(figures.name).update(entry, pool, windowS);
-      }
+        const row = section.rows.get(figures.name);
+        if (row.visible || (this.turn + index) % TURNS === 0) this.refresh(row);
+      });
       this.prune(section, pool);
     }
     for (const [name, section] of this.pools) {
@@ -102,6 +106,7 @@ export class Backends {
   row(section, pool, name) {
     const row = new Row(pool, name, this.act);
     row.node.row = row;
+    row.at = { pool, name };
     section.body.append(row.node);
     this.watcher.observe(row.node);
     return row;
@@ -109,7 +114,15 @@ export class Backends {
 
   seen(entry) {
     const row = entry.target.row;
+    const appeared = entry.isIntersecting && !row.visible;
     row.visible = entry.isIntersecting;
+    if (appeared) this.refresh(row);
+  }
+
+  refresh(row) {
+    const { pool, name } = row.at;
+    const entry = this.model.backends.get(keyOf(pool, name));
+    if (entry) row.update(entry, this.model.pools.get(pool), this.windowS);
   }
 
   head(section, { figures, history }, windowS) {
@@ -118,7 +131,7 @@ export class Backends {
     const queue = waiting === 0 ? "nobody waits" : `${count(waiting)} wait (high ${high}, normal ${normal}, low ${low})`;
     const waited = figures.queued.count > 0 ? `, ${seconds(figures.queued.sum_s / figures.queued.count)} on average so far` : "";
     const facts = [
-      figures.policy, `${count(figures.backends.length)} backends`, `${rate(history.rate("selected", windowS))} chosen`,
+      figures.policy, howMany(figures.backends.length, "backend"), `${rate(history.rate("selected", windowS))} chosen`,
       `${queue}${waited}`, ...counted("retries", figures.retries), ...counted("hedges", figures.hedges),
       ...counted("turned away", figures.shed),
     ];

@@ -1,7 +1,7 @@
 // What does the cache keep, and what does it save?
 
 import { byId, el, hide, text } from "./dom.js";
-import { bytes, count, seconds, share } from "./format.js";
+import { bytes, count, counted, seconds, share } from "./format.js";
 
 const RESULTS = ["hit", "stale", "coalesced", "miss", "bypass"];
 const COLUMNS = [
@@ -65,7 +65,7 @@ export class Cache {
 
 function describe(cache) {
   const used = cache.max_bytes > 0 ? ` (${share(cache.bytes / cache.max_bytes)} of ${bytes(cache.max_bytes)})` : "";
-  const parts = [`${count(cache.entries)} answers in memory, ${bytes(cache.bytes)}${used}`];
+  const parts = [`${counted(cache.entries, "answer")} in memory, ${bytes(cache.bytes)}${used}`];
   if (cache.flights > 0) parts.push(`${count(cache.flights)} under way that others may join`);
   if (cache.store !== "memory") parts.push(`${cache.store} behind it, ${count(cache.shared_errors)} errors there`);
   if (cache.off.length > 0) parts.unshift(`▲ turned off by an audit for ${cache.off.join(", ")}`);

@@ -8,6 +8,9 @@ export function count(value) {
   return unknown(value) ? NONE : whole.format(value);
 }
 
+/** "1 connection", "2 connections". */
+export const counted = (value, what) => `${count(value)} ${what}${value === 1 ? "" : "s"}`;
+
 /** Three figures that matter: 0.42, 4.20, 42.0, 420; of what is below a hundredth, two. */
 export function number(value) {
   if (unknown(value)) return NONE;

@@ -15,7 +15,8 @@ const perLatency = (history, windowS) => {
 export const COLUMNS = [
   ["state", "State", "Whether it may be given work", (f) => RANK.indexOf(standing(f).word)],
   ["name", "Backend", "Name, address, labels, and why it is out of work", (f) => f.name],
-  ["load", "In flight", "Requests under way, of the most it is given at once; waiting: without a first byte yet", (f) => -f.in_flight],
+  ["load", "In flight", "Requests under way, of the most it is given at once", (f) => -f.in_flight],
+  ["waiting", "Waiting", "Those of them without a first byte yet", (f) => -f.waiting],
   ["rate", "Chosen", "Times per second that the policy chose it, over the chosen time", (f, h, w) => -(h.rate("selected", w) ?? 0)],
   ["share", "Share", "Part of the pool's choices, over the chosen time", (f, h, w) => -(h.rate("selected", w) ?? 0)],
   ["latency", "Latency", "Time to the first byte of an answer that the balancing expects", (f) => -(f.latency_s ?? 0)],
@@ -43,15 +44,14 @@ export class Row {
     this.cells = {};
     this.lines = {};
     const cells = COLUMNS.slice(2).map(([key, label]) => this.cell(key, label));
-    this.waiting = el("small", { class: "soft" });
-    this.cells.load.after(this.meter, this.waiting);
+    this.cells.load.after(this.meter);
     this.cells.share.after(this.bar);
     this.node = el("tr", { role: "row", "data-backend": name },
       el("td", { role: "cell", class: "state", "data-label": "State" }, this.symbol, " ", this.word),
       el("th", { role: "rowheader", scope: "row", class: "name" }, el("strong", {}, name), " ", this.address, this.why),
       ...cells,
       el("td", { role: "cell", class: "act" }, this.button));
-    this.visible = true;
+    this.visible = true; // until it is known
   }
 
   cell(key, label) {
@@ -75,7 +75,7 @@ export class Row {
     text(this.why, now.why);
     hide(this.why, !now.out && now.tone === "good");
     const labels = Object.entries(figures.labels).map(([name, value]) => `${name}=${value}`);
-    text(this.address, [figures.url, ...labels].join("  "));
+    text(this.address, [figures.url.replace("http://", ""), ...labels].join("  "));
     this.load(figures);
     this.values(figures, history, pool, windowS);
     const verb = figures.state === "draining" ? "Undrain" : "Drain";
@@ -87,7 +87,7 @@ export class Row {
   load(figures) {
     const limit = figures.limit;
     text(this.cells.load, `${count(figures.in_flight)}${limit === null ? "" : ` / ${count(limit)}`}`);
-    text(this.waiting, figures.waiting > 0 ? `${count(figures.waiting)} waiting` : "");
+    text(this.cells.waiting, count(figures.waiting));
     width(this.meter, limit === null ? 0 : figures.in_flight / limit);
     hide(this.meter, limit === null);
   }

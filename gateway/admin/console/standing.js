@@ -23,9 +23,10 @@ export function standing(backend) {
   return { word, symbol, tone, out, why: without(word, backend.excluded ?? backend.why) };
 }
 
-/** "down: no answer" beside the word down is "no answer". */
+/** "down: no answer" beside the word down is "no answer"; "ejected for 3 s" is "for 3 s". */
 function without(word, why) {
-  return why.startsWith(`${word}: `) ? why.slice(word.length + 2) : why;
+  if (why.startsWith(`${word}: `)) return why.slice(word.length + 2);
+  return why.startsWith(`${word} for `) ? why.slice(word.length + 1) : why;
 }
 
 /** Those that need somebody's eye first. */

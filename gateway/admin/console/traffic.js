@@ -1,7 +1,7 @@
 // How much is going on, how well? The whole in a few figures, and each route in a line.
 
 import { attribute, byId, el, hide, text } from "./dom.js";
-import { bytes, count, number, rate, seconds, share } from "./format.js";
+import { bytes, count, counted, number, rate, seconds, share } from "./format.js";
 import { draw, POINTS, SHORT, spark } from "./spark.js";
 
 const perLatency = (history, windowS) => {
@@ -19,9 +19,9 @@ const VITALS = [
   ["Throughput ÷ latency", "quotient", 0,
     (h, w) => number(perLatency(h, w)),
     (h, w) => `mean ${seconds(h.ratio("spent", "timed", w))}`],
-  ["In flight", "in_flight", 1, (h) => count(h.last("in_flight")), (h, w, d) => `${count(d.status.connections)} connections`],
+  ["In flight", "in_flight", 1, (h) => count(h.last("in_flight")), (h, w, d) => counted(d.status.connections, "connection")],
   ["Queue", "waiting", 1, (h) => count(h.last("waiting")), (h) => (h.last("waiting") > 0 ? "waiting for a backend" : "nobody waits")],
-  ["Cache hits", "hits", 1, (h, w) => share(h.ratio("given", "asked", w)), (h) => `${seconds(h.last("saved_s"))} of backends saved`],
+  ["Cache hits", "hits", 1, (h, w) => share(h.ratio("given", "asked", w)), (h) => `${seconds(h.last("saved_s"))}, ${bytes(h.last("saved_bytes"))} saved`],
 ];
 
 export class Vitals {
@@ -55,8 +55,9 @@ const COLUMNS = [
   ["Median", "From a request's head to the end of its reply: half were faster"],
   ["p95", "95 of 100 were faster"],
   ["p99", "99 of 100 were faster"],
-  ["Errors", "Share of answers of 500 and above and of errors of the gateway's own, over the chosen time"],
-  ["Failed", "Errors since the process started"],
+  ["Errors", "Share of answers of 500 and above, or broken off, over the chosen time"],
+  ["Failed", "Those since the process started"],
+  ["4xx", "Answers from 400 to 499 since the process started"],
   ["In flight", "Requests under way"],
   ["Req/s ÷ s", "Throughput ÷ latency: requests per second for each second of mean duration"],
   ["Hit ratio", "Share answered without asking a backend, over the chosen time"],
@@ -74,9 +75,9 @@ export class Routes {
   }
 
   update(model, windowS) {
-    for (const [name, { history }] of model.routes) {
+    for (const [name, entry] of model.routes) {
       if (!this.rows.has(name)) this.rows.set(name, this.row(name));
-      this.fill(this.rows.get(name), history, windowS, model.document.latency_bounds_s);
+      this.fill(this.rows.get(name), entry, windowS, model.document.latency_bounds_s);
     }
     for (const [name, row] of this.rows) {
       if (!model.routes.has(name)) {
@@ -97,13 +98,13 @@ export class Routes {
     return { node, line, cells: cells.map((cell) => cell.lastChild) };
   }
 
-  fill(row, history, windowS, bounds) {
+  fill(row, { figures, history }, windowS, bounds) {
     const quantile = (at) => seconds(history.quantile(at, bounds, windowS));
     const errors = history.ratio("errors", "ended", windowS);
     const values = [
       rate(history.rate("requests", windowS)), count(history.last("requests")),
       quantile(0.5), quantile(0.95), quantile(0.99), share(errors), count(history.last("errors")),
-      count(history.last("in_flight")), number(perLatency(history, windowS)),
+      count(figures.by_class["4xx"] ?? 0), count(history.last("in_flight")), number(perLatency(history, windowS)),
       share(history.ratio("given", "asked", windowS)), `${bytes(history.rate("bytes", windowS))}/s`,
     ];
     values.forEach((value, index) => text(row.cells[index], value));

@@ -1,7 +1,7 @@
 // Why did a request go where it went? Each attempt's candidates with their scores, and who was left out.
 
 import { el } from "./dom.js";
-import { number, seconds } from "./format.js";
+import { count, number, seconds } from "./format.js";
 
 const FIRST = ["score"];
 
@@ -71,5 +71,6 @@ const words = (name) => name.replace(/_s$/, "").replaceAll("_", " ");
 function value(name, raw) {
   if (raw === null || raw === undefined) return "–";
   if (typeof raw !== "number") return String(raw);
-  return name.endsWith("_s") ? seconds(raw) : number(raw);
+  if (name.endsWith("_s")) return seconds(raw);
+  return Number.isInteger(raw) ? count(raw) : number(raw);
 }
