@@ -5,7 +5,7 @@ says what the client hears of the cache, passes each piece to all who have joine
 """
 
 from gateway import clock
-from gateway.cache.endings import is_whole
+from gateway.cache.endings import Shape, is_whole
 from gateway.cache.entry import Entry, Key
 from gateway.cache.flights import Flight
 from gateway.cache.parties import Ending
@@ -57,6 +57,7 @@ class Capture:
         self._traits: Traits = PLAIN
         self._head: ResponseHead | None = None
         self._fields = b""
+        self._shape = Shape.OTHER
         self._length: int | None = None
         self._timed: list[tuple[float, int]] | None = None
         self._began = 0.0
@@ -135,7 +136,8 @@ class Capture:
             self._sent = now - delay_s
             self.version = cache.version_of(self.pool, record.backend, self._sent, now)
         verdict = judge(rule, self._request.head, self._wishes, meaning.traits, now, delay_s)
-        self._head, self._fields, self._traits, self._verdict = head, meaning.fields, meaning.traits, verdict
+        self._head, self._fields, self._shape = head, meaning.fields, meaning.shape
+        self._traits, self._verdict = meaning.traits, verdict
         digest, method = self._primary.digest, self._request.head.method
         fits = length is None or length <= rule.max_entry
         if verdict.store and fits and mine and not until_close and method != "HEAD":
@@ -187,7 +189,7 @@ class Capture:
         self._note_leaving()
         flight.took_s = took_s
         assert verdict is not None and self._head is not None
-        if self._head.status >= 300 or is_whole(self._fields, (body,)):
+        if self._head.status >= 300 or is_whole(self._shape, (body,)):
             self._keep(body, (), took_s)
         flight.finish(self._head.status, self._fields, body, self.key.digest, verdict.vary)
 
@@ -229,7 +231,7 @@ class Capture:
         self._note_leaving()
         flight.took_s = took_s
         pieces = flight.pieces
-        if flight.whole and (head.status >= 300 or is_whole(self._fields, pieces)):
+        if flight.whole and (head.status >= 300 or is_whole(self._shape, pieces)):
             self._keep(b"".join(pieces), tuple(self._timed or ()), took_s)
         flight.end(Ending.WHOLE)
 
@@ -251,7 +253,9 @@ class Capture:
         head, traits, key = self._head, self._traits, self.key
         assert head is not None
         now = clock.wall()
-        verdict = judge(self._rule, self._request.head, self._wishes, traits, now, took_s)
+        verdict = self._verdict
+        if verdict is None or verdict.explicit:  # how long it took counts in its age
+            verdict = judge(self._rule, self._request.head, self._wishes, traits, now, took_s)
         if not verdict.store or self._cache.deletions.since(self._since, self._primary.digest):
             return
         if self._route.asks_models and not self._is_certain(now):

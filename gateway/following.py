@@ -83,7 +83,7 @@ class Following:
         fields = flight.fields + forward_line("miss", "collapsed") + own_lines(client, record)
         if flight.ending is Ending.WHOLE:
             body = b"".join(flight.pieces)
-            self._route.saved(0.0, len(body))
+            self._route.saved(flight.took_s, len(body))
             if flight.status == 204:
                 client.begin_reply(self._request, 204, fields, None, False)
                 client.end_reply()
@@ -102,7 +102,7 @@ class Following:
             return self._taken(flight, flight.entry, client)
         if tap is not None and ending is Ending.WHOLE:
             client.end_reply()
-            self._route.saved(0.0, client.bytes_out)
+            self._route.saved(flight.took_s, client.bytes_out)
         elif tap is not None:
             self._record.error = "reset"
             client.cut_reply()

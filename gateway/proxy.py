@@ -172,7 +172,7 @@ class Proxy:
                 self.refresher.begin(visit, partial(self._ask_anew, paths))
             return
         try:
-            while await visit.turn():
+            while visit.at_once() or await visit.turn():
                 tail, target = self._outgoing(client, request, record, paths.route, visit.capture)
                 exchange = Forward(lanes[0], client, request, record, target, tail, visit.capture)
                 if len(lanes) > 1:
@@ -193,7 +193,7 @@ class Proxy:
         """Make a request of the gateway's own; 0 is its status if that fails."""
         lanes = paths.in_order(self._rng) if paths.several else paths.lanes
         try:
-            while await visit.turn():
+            while visit.at_once() or await visit.turn():
                 tail, target = self._outgoing(client, request, record, paths.route, visit.capture)
                 exchange = Forward(lanes[0], client, request, record, target, tail, visit.capture)
                 await exchange.run()

@@ -11,16 +11,16 @@ from gateway.cache.entry import Entry, Key
 from gateway.cache.flights import Flight
 from gateway.cache.parties import Ending
 from gateway.cache.serving import Serve, may_serve_on_error, serve
-from gateway.cache.status import hit_lines
 from gateway.cache.vary import vary_key
 from gateway.cache.wishes import Wishes
 from gateway.capture import Capture
 from gateway.errors import GatewayError
-from gateway.following import Following, over_time
+from gateway.following import Following
 from gateway.messages import Exchange, Request
 from gateway.passing import Passing
 from gateway.ports import Client
-from gateway.route_cache import BYPASS, GIVEN, HIT, MISS, RouteCache, own_lines
+from gateway.replaying import replay
+from gateway.route_cache import BYPASS, GIVEN, MISS, RouteCache
 
 wall = clock.wall
 
@@ -75,6 +75,22 @@ class Visit:
         self.what = Serve.REVALIDATE
         self.until = inf
 
+    def at_once(self) -> bool:
+        """Take the turn to ask a backend, as `turn` would without waiting; False: go through `turn`."""
+        if self.capture is not None:
+            return True
+        cache = self.route.cache
+        newer = self._wants_newer()
+        if self.what in GIVEN or (cache.shared is not None and not newer):
+            return False
+        if self._joins(newer) and cache.flights.find(self.digest) is not None:
+            return False
+        client = self.client
+        assert client is not None
+        self.record.cache = MISS
+        self.capture = self._made(self._take_lead(newer), client)
+        return True
+
     async def turn(self) -> bool:
         """Wait for an answer, or for the turn to ask a backend. True: ask, with `capture`; False: answered.
 
@@ -85,10 +101,11 @@ class Visit:
         client, cache, route = self.client, self.route.cache, self.route
         assert client is not None
         if self.what in GIVEN:
-            await self._replay()
+            assert self.entry is not None
+            await replay(route, client, self.request, self.record, self.entry, self.until)
             return False
-        newer = self.what is Serve.REQUEST or self.wishes.no_cache
-        joins = route.rule.coalesce and not newer and self.request.head.method != "HEAD"
+        newer = self._wants_newer()
+        joins = self._joins(newer)
         self.record.cache = MISS
         while True:
             flight = cache.flights.find(self.digest) if joins else None
@@ -105,6 +122,14 @@ class Visit:
                 return True
             if self._look():
                 return False
+
+    def _wants_newer(self) -> bool:
+        """Whether the client wants the backend's own word."""
+        return self.what is Serve.REQUEST or self.wishes.no_cache
+
+    def _joins(self, newer: bool) -> bool:
+        """Whether another's answer under way is good enough."""
+        return self.route.rule.coalesce and not newer and self.request.head.method != "HEAD"
 
     def _look(self) -> bool:
         """Look again in memory; whether that has answered."""
@@ -124,9 +149,17 @@ class Visit:
 
     async def _lead(self, newer: bool) -> bool:
         """Take the lead: ask the shared store, if there is one, then a backend."""
-        route, client = self.route, self.client
+        client = self.client
         assert client is not None
-        cache, rule = route.cache, route.rule
+        flight = self._take_lead(newer)
+        if self.route.cache.shared is not None and not newer and await self._shared(client):
+            return False
+        self.capture = self._made(flight, client)
+        return True
+
+    def _take_lead(self, newer: bool) -> Flight:
+        """From now on who wants the same can join."""
+        cache, rule = self.route.cache, self.route.rule
         flight = self.flight = Flight(self.digest, cache.flights, rule.max_entry, self._needed)
         # An answer without its body is for nobody else; and one refresh is enough, whoever joins it.
         joinable = self.detached or (rule.coalesce and self.request.head.method != "HEAD")
@@ -135,15 +168,13 @@ class Visit:
             if self.followed is not None and self.followed.variant == self.digest:
                 self.followed.heir = flight
         self.followed = None
-        if cache.shared is not None and not newer and await self._shared(client):
-            return False
-        self.capture = self._made(flight, client)
-        return True
+        return flight
 
     def _made(self, flight: Flight, client: Client) -> Capture:
         """The capture of the answer that a backend is asked for now."""
         capture = Capture(self.route, flight, self.key, client, self.request, self.record, self.wishes)
-        capture.key = Key(self.digest, self.key.route, self.key.model)
+        if self.digest is not self.key.digest:
+            capture.key = Key(self.digest, self.key.route, self.key.model)
         capture.pool = self.pool
         if self.entry is not None:
             forward = "request" if self.what is Serve.REQUEST else "stale"
@@ -199,29 +230,6 @@ class Visit:
             client.needed = needed
             if not needed and client.lost:
                 client.wake()
-
-    async def _replay(self) -> None:
-        """Give a stored stream at the pace at which it came."""
-        route, client, entry = self.route, self.client, self.entry
-        assert client is not None and entry is not None
-        now = wall()
-        self.record.cache, self.record.status = HIT, entry.status
-        fields = entry.fields + hit_lines(entry.age(now), entry.fresh_s) + own_lines(client, self.record)
-        client.begin_reply(self.request, entry.status, fields, None, True)
-        begin = at = clock.now()
-        position = 0
-        for offset_s, size in entry.pieces:
-            while at < begin + offset_s or not client.writable:
-                due = begin + offset_s if client.writable else self.until
-                if at >= self.until:
-                    self.record.error = over_time(self.request, self.until).kind
-                    client.cut_reply()
-                    return
-                at = await client.pause(at, min(max(due, at), self.until))
-            client.relay(entry.body[position : position + size])
-            position += size
-        client.end_reply()
-        route.saved(entry.cost_s, len(entry.body))
 
     # After the turn.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.bounded import forget_half
 from gateway.cache.deletions import Deletions
+from gateway.cache.endings import shape_of
 from gateway.cache.entry import Entry, Key
 from gateway.cache.flights import Flights
 from gateway.cache.held import HeldKeys
@@ -37,13 +38,14 @@ class Fetch:
 
 
 class Meaning:
-    """What one backend's head says about keeping its answers: traits, and the lines to keep."""
+    """What one backend's head says about keeping its answers: traits, the lines to keep, what ends them."""
 
-    __slots__ = ("fields", "traits")
+    __slots__ = ("fields", "shape", "traits")
 
     def __init__(self, traits: Traits, fields: bytes) -> None:
         self.traits = traits
         self.fields = fields
+        self.shape = shape_of(fields)
 
 
 class Cache:
@@ -56,7 +58,6 @@ class Cache:
         self.held = HeldKeys()
         self.deletions = Deletions()
         self.bound = bound  # bytes that answers under way may take together
-        self.unwritten = 0  # entries that the shared store was too slow for
         self.refreshing = 0  # answers that are asked for anew behind a stale one
         self.refreshes: dict[str, int] = {"stored": 0, "refused": 0, "failed": 0}
         self._spawn = spawn
@@ -147,7 +148,8 @@ class Cache:
         if self.shared is None:
             return
         if self._writes >= MAX_WRITES:
-            self.unwritten += 1
+            errors = self.shared.figures.errors
+            errors["crowded"] = errors.get("crowded", 0) + 1
             return
         self._writes += 1
         self._spawn("cache write", self._write(self.shared, key, entry, now))

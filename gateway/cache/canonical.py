@@ -30,15 +30,21 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 class Canonical:
     """A body as the key sees it.
 
-    `digest` (SHA-256) is never equal for two forms; `form` is json, multipart, raw or empty; `sampled` says
-    that its answer is drawn by lot; `why` says why a body that should be json or multipart is raw, else "".
+    `text` is all that counts of it, never equal for two forms: its first byte tells them apart. `form` is
+    json, multipart, raw or empty; `sampled` says that its answer is drawn by lot; `why` says why a body that
+    should be json or multipart is raw, else "".
     """
 
-    def __init__(self, digest: bytes, form: str, sampled: bool, why: str) -> None:
-        self.digest = digest
+    def __init__(self, text: bytes, form: str, sampled: bool, why: str) -> None:
+        self.text = text
         self.form = form
         self.sampled = sampled
         self.why = why
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the text."""
+        return sha256(self.text).digest()
 
     def __repr__(self) -> str:
         return f"<Canonical {self.form} {self.digest.hex()[:8]}>"
@@ -71,22 +77,21 @@ class Canonicaliser:
             self._saved += len(text) - len(_encode(number))
         return number
 
-    def read(self, body: bytes, media: Media, raw: bytes) -> Canonical:
-        """`raw` is the SHA-256 of `body`. Never raises."""
+    def read(self, body: bytes, media: Media) -> Canonical:
+        """Never raises."""
         if not body:
             return _EMPTY
         if media.kind == JSON or (media.kind == UNSAID and body.startswith(b"{")):
-            return self._read_json(body, raw)
+            return self._read_json(body)
         if media.kind == FORM:
             form = read_form(body, media.boundary)
             if form.why:
                 # The boundary, which is not in the media's text, says how the bytes are read.
-                digest = sha256(b"b" + raw + media.boundary).digest()
-                return Canonical(digest, "raw", form.sampled, form.why)
-            return Canonical(form.digest, "multipart", form.sampled, "")
-        return Canonical(sha256(b"r" + raw).digest(), "raw", False, "")
+                return Canonical(_raw(b"b", body) + media.boundary, "raw", form.sampled, form.why)
+            return Canonical(b"m" + form.digest, "multipart", form.sampled, "")
+        return Canonical(_raw(b"r", body), "raw", False, "")
 
-    def _read_json(self, body: bytes, raw: bytes) -> Canonical:
+    def _read_json(self, body: bytes) -> Canonical:
         try:
             value = self.parse(body)
             sampled = isinstance(value, dict) and is_sampled(value)
@@ -97,8 +102,8 @@ class Canonicaliser:
                 raise Uncertain(f"more than {MAX_DEPTH} levels")
         except (ValueError, msgspec.MsgspecError, RecursionError) as error:
             why = str(error) if not isinstance(error, UnicodeError) else "not UTF-8"
-            return Canonical(sha256(b"r" + raw).digest(), "raw", may_be_sampled(body), why)
-        return Canonical(sha256(b"j" + encoded).digest(), "json", sampled, "")
+            return Canonical(_raw(b"r", body), "raw", may_be_sampled(body), why)
+        return Canonical(b"j" + encoded, "json", sampled, "")
 
     def parse(self, body: bytes) -> object:
         """The value of a JSON text; of members that stand twice, the last. Raises as msgspec does."""
@@ -151,9 +156,14 @@ def _is_deeper(value: object, levels: int) -> bool:
     return False
 
 
-_EMPTY = Canonical(sha256(b"e").digest(), "empty", False, "")
+def _raw(kind: bytes, body: bytes) -> bytes:
+    """Bytes as they are, told by 33 of them."""
+    return kind + sha256(body).digest()
+
+
+_EMPTY = Canonical(b"e", "empty", False, "")
 
 
 def canonical_body(body: bytes, content_type: bytes, ignore: frozenset[str]) -> Canonical:
     """What `body`, without Content-Encoding, is under its Content-Type (b"" for none). Never raises."""
-    return Canonicaliser(ignore).read(body, read_media(content_type), sha256(body).digest())
+    return Canonicaliser(ignore).read(body, read_media(content_type))

@@ -4,8 +4,10 @@ Pure. An engine that fails in mid-stream has sent its 200 long ago: the server t
 event and ends the stream in good form, or ends it without the last event. Neither is an answer to keep.
 """
 
+import enum
 import re
 from collections.abc import Sequence
+from typing import Final
 
 _LOOKED_AT = 4096  # bytes at the beginning in which a stream shows its kind
 _TAIL = 256
@@ -13,8 +15,28 @@ _ERROR = re.compile(rb'\s*\{\s*(?:"error"\s*:\s*[{"]|"object"\s*:\s*"error")')
 _ERROR_EVENTS = (b'\ndata: {"error"', b'\ndata:{"error"', b"\nevent: error", b"\nevent:error")
 
 
-def is_whole(fields: bytes, pieces: Sequence[bytes]) -> bool:
-    """Whether `pieces`, the body of a 200 with these header lines, are an answer from its first to its last.
+class Shape(enum.IntEnum):
+    """What ends an answer: its last event, its last line, or nothing that could be told."""
+
+    EVENTS = 0
+    LINES = 1
+    OTHER = 2
+
+
+_EVENTS: Final = Shape.EVENTS
+_LINES: Final = Shape.LINES
+
+
+def shape_of(fields: bytes) -> Shape:
+    """The shape of an answer with these header lines."""
+    lower = fields.lower()
+    if b"text/event-stream" in lower:
+        return Shape.EVENTS
+    return Shape.LINES if b"ndjson" in lower else Shape.OTHER
+
+
+def is_whole(shape: Shape, pieces: Sequence[bytes]) -> bool:
+    """Whether `pieces`, the body of a 200 of this shape, are an answer from its first to its last.
 
     An OpenAI-shaped stream ends with `data: [DONE]`, Anthropic's with `message_stop`, Ollama's with a line
     that says `done`; no event of a stream is an error; a JSON object is no error object.
@@ -22,10 +44,9 @@ def is_whole(fields: bytes, pieces: Sequence[bytes]) -> bool:
     first = _beginning(pieces)
     if _ERROR.match(first) is not None:
         return False
-    lower = fields.lower()
-    if b"text/event-stream" in lower:
+    if shape is _EVENTS:
         return _is_whole_stream(first, b"".join(pieces))
-    if b"ndjson" in lower:
+    if shape is _LINES:
         return _are_whole_lines(first, b"".join(pieces))
     return True
 

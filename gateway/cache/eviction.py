@@ -6,19 +6,10 @@ Not among the compiled modules: a compiled class on top of an interpreted one (c
 build, at the first look-up of an attribute.
 """
 
-from collections import OrderedDict
-
 import cachetools
 
-from gateway.cache.ghost import Ghost, part_of
-from gateway.cache.ranking import Ranking
 from gateway.cache.slot import Slot
-
-#: Share of the bytes for those who have not been asked for a second time. S3-FIFO has 0.1: less saves more
-#: backend seconds, but hits less where popularity moves fast. This one is tuned by benchmarks/cache_ratio.py.
-YOUNG_SHARE = 0.05
-#: What an entry without a use counts as: so many uses. Tuned likewise; from 0.4 on much less is saved.
-UNUSED = 0.2
+from gateway.cache.worth import Worth
 
 
 class LruCache(cachetools.LRUCache[bytes, Slot | None]):
@@ -59,22 +50,12 @@ class LfuCache(cachetools.LFUCache[bytes, Slot | None]):
 
 
 class CostCache(cachetools.Cache[bytes, Slot | None]):
-    """The one whose bytes save the fewest backend seconds.
-
-    As in S3-FIFO, whoever is new waits in a short queue, so that what is asked for only once, most of all in
-    many workloads, passes through a twentieth of the memory. At its end an entry is ranked if it was used, or
-    if it is so dear that even a small chance of a use brings more per byte than what is let go at present;
-    else it goes, but its digest is remembered, and if it comes again while it is, it is ranked at once. Among
-    the ranked the one with the lowest worth goes.
-    """
+    """The one whose bytes save the fewest backend seconds; worth.py says in which order they go."""
 
     def __init__(self, maxsize: int) -> None:
         super().__init__(maxsize)
-        self._ranking = Ranking()
-        self._young: OrderedDict[bytes, Slot] = OrderedDict()
-        self._young_bytes = 0
-        self._young_share = int(maxsize * YOUNG_SHARE)
-        self._ghost = Ghost()
+        self._worth = Worth(maxsize)
+        self.admits = self._worth.admits
 
     @staticmethod
     def getsizeof(value: Slot | None) -> int:
@@ -86,7 +67,7 @@ class CostCache(cachetools.Cache[bytes, Slot | None]):
     def __getitem__(self, key: bytes) -> Slot | None:
         slot = _find(self, key)
         if slot is not None:
-            self._ranking.use(slot)
+            self._worth.use(slot)
         return slot
 
     def __setitem__(self, key: bytes, value: Slot | None) -> None:
@@ -94,69 +75,29 @@ class CostCache(cachetools.Cache[bytes, Slot | None]):
         if key in self:
             del self[key]
         _set(self, key, value)
-        value.part = part_of(key)
-        ranking = self._ranking
-        if self._ghost.take(value.part):
-            value.uses = 1
-            ranking.push(value, 1.0)
-        else:
-            self._young[key] = value
-            self._young_bytes += value.size
+        self._worth.enter(value)
 
     def __delitem__(self, key: bytes) -> None:
         slot = _find(self, key)
         if slot is None:
             raise KeyError(key)
-        if slot.place < 0:
-            del self._young[key]
-            self._young_bytes -= slot.size
-        else:
-            self._ranking.remove(slot)
-        if slot.uses:  # expired, or replaced: when it is fetched anew, it need not prove itself
-            self._ghost.add(slot.part, self._span())
+        self._worth.remove(slot)
         _delete(self, key)
 
     def popitem(self) -> tuple[bytes, Slot | None]:
         """Let one go. KeyError when there is none."""
-        ranking = self._ranking
-        while self._young and (self._young_bytes > self._young_share or not len(ranking)):
-            key, slot = self._young.popitem(last=False)
-            self._young_bytes -= slot.size
-            if slot.uses:
-                ranking.push(slot, float(slot.uses))
-            elif len(ranking) and UNUSED * slot.density > ranking.rate:
-                ranking.push(slot, UNUSED)
-            else:
-                self._ghost.add(slot.part, self._span())
-                _delete(self, key)
-                return key, slot
-        if not len(ranking):
+        slot = self._worth.leave()
+        if slot is None:
             raise KeyError("the cache is empty")
-        slot = ranking.pop()
         _delete(self, slot.digest)
         return slot.digest, slot
 
-    def admits(self, slot: Slot) -> bool:
-        """Whether it may come in: what is too big for the queue of the young has to be worth it at once."""
-        if slot.size <= self._young_share or UNUSED * slot.density > self._ranking.rate:
-            return True
-        slot.part = part_of(slot.digest)
-        known = self._ghost.take(slot.part)
-        self._ghost.add(slot.part, self._span())  # for when it is put in, now or later
-        return known
-
     def clear(self) -> None:
         super().clear()
-        self._ranking.clear()
-        self._young.clear()
-        self._young_bytes = 0
-        self._ghost.clear()
+        self._worth.clear()
 
-    def _span(self) -> int:
-        """As many are remembered as are here."""
-        return len(self._young) + len(self._ranking)
-
-    def lasting(self, slot: Slot) -> tuple[float, int]:
+    @staticmethod
+    def lasting(slot: Slot) -> tuple[float, int]:
         return (slot.worth if slot.place >= 0 else -1.0), slot.used
 
 

@@ -1,7 +1,7 @@
 """Under which key is a request's answer stored? Whatever decides the answer is in it.
 
 Pure. SHA-256 over parts behind their lengths, in two steps: first all that is not body (the context), which
-is worked out once for each head, then context and body digest. A body that was read before is not read
+is worked out once for each head, then context and canonical body. A body that was read before is not read
 again. What decides by the answer's own `Vary` is not in here.
 """
 
@@ -14,7 +14,7 @@ from gateway.cache.media import BYTES, Media, read_media
 from gateway.cache.scope import ScopeRule, prefixed
 from gateway.messages import RequestHead
 
-VERSION = b"\x01"  # changes with what equal keys mean: stores outlive the process
+VERSION = b"\x02"  # changes with what equal keys mean: stores outlive the process
 MAX_HEAD = 4096  # bytes of fields; longer heads are not shared between requests, so not worth remembering
 MAX_HEADS = 1024
 MAX_SHORT = 2048  # bytes of a body that comes again and is kept to be found: that costs a third of SHA-256
@@ -43,15 +43,15 @@ class _Context:
         self.media = media
         # The same bytes are another form under another boundary, which the digest does not cover.
         self.memory = digest + media.boundary
-        self.empty = Keyed(sha256(digest + sha256(b"e").digest()).digest(), False, "empty")
+        self.empty = Keyed(sha256(digest + b"e").digest(), False, "empty")
 
 
 class KeyMaker:
     """Makes the keys of one route.
 
     `ignore` names members of JSON bodies that make no difference. `salt` keeps credentials from being guessed
-    from keys; those who share a store share it. Remembers `bodies` bodies, some 300 bytes each, and those of
-    the short ones that came again.
+    from keys; those who share a store share it. Remembers the digests of `bodies` bodies, some 300 bytes
+    each, or, of short ones that came again, themselves; and as many hashes of short ones that came once.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class KeyMaker:
         self._canonicaliser = Canonicaliser(ignore)
         self._contexts: dict[tuple[RequestHead, str, str], _Context] = {}
         self._known: dict[bytes | tuple[bytes, bytes], Keyed] = {}
+        self._once: dict[int, None] = {}  # hashes of short bodies that were seen once
 
     def __repr__(self) -> str:
         return f"<KeyMaker {self.route} {self.scope.kind}>"
@@ -73,7 +74,7 @@ class KeyMaker:
     @property
     def remembered(self) -> tuple[int, int]:
         """How many heads and bodies."""
-        return len(self._contexts), len(self._known)
+        return len(self._contexts), len(self._known) + len(self._once)
 
     def key(self, head: RequestHead, body: bytes, pool: str, identity: str) -> Keyed:
         """The key of a request to `pool`, whose model is `identity`: what tells its versions apart.
@@ -85,26 +86,41 @@ class KeyMaker:
             context = self._learn(head, pool, identity)
         if not body:
             return context.empty
-        short = (context.memory, body) if len(body) <= MAX_SHORT else None
-        if short is not None:
-            known = self._known.get(short)
-            if known is not None:
-                return known
-        raw: bytes = sha256(body).digest()
-        memory = context.memory + raw
-        known = self._known.get(memory)
+        if len(body) > MAX_SHORT:
+            return self._long(context, body)
+        short = (context.memory, body)
+        known = self._known.get(short)
         if known is not None:
-            if short is not None:  # it was seen twice: from now on it is known by itself
-                del self._known[memory]
-                self._known[short] = known
             return known
-        canonical = self._canonicaliser.read(body, context.media, raw)
-        digest: bytes = sha256(context.digest + canonical.digest).digest()
-        keyed = Keyed(digest, canonical.sampled, canonical.form)
+        keyed = self._read(context, body)
+        mark = hash(short)
+        if mark in self._once:  # from now on it is known by itself; by chance another is, which does no harm
+            del self._once[mark]
+            self._remember(short, keyed)
+        else:
+            if len(self._once) >= self._bodies:
+                forget_half(self._once)
+            self._once[mark] = None
+        return keyed
+
+    def _long(self, context: _Context, body: bytes) -> Keyed:
+        """The same of one that is known by its digest from the first time on."""
+        memory = context.memory + sha256(body).digest()
+        known = self._known.get(memory)
+        if known is None:
+            known = self._read(context, body)
+            self._remember(memory, known)
+        return known
+
+    def _read(self, context: _Context, body: bytes) -> Keyed:
+        canonical = self._canonicaliser.read(body, context.media)
+        digest: bytes = sha256(context.digest + canonical.text).digest()
+        return Keyed(digest, canonical.sampled, canonical.form)
+
+    def _remember(self, memory: bytes | tuple[bytes, bytes], keyed: Keyed) -> None:
         if len(self._known) >= self._bodies:
             forget_half(self._known)
         self._known[memory] = keyed
-        return keyed
 
     def parts(self, head: RequestHead, pool: str, identity: str) -> list[tuple[str, bytes]]:
         """What the context is made of, by name. The scope's is an HMAC, yet none of it belongs in a log."""

@@ -65,13 +65,15 @@ class Verdict:
     """May this answer be kept, how old is it, and how long is it good for? Never changed once made.
 
     `hold`: what forbids it will hold for the next answer too, so its key is to be remembered for HOLD_S as
-    not cacheable. All times in seconds; `keep_s` is `Entry.keep_s`.
+    not cacheable. `explicit`: the lifetime is the answer's own word, so what is left of it depends on when it
+    is judged. All times in seconds; `keep_s` is `Entry.keep_s`.
     """
 
     # No slots: what is left at its default costs nothing to make.
     store: bool = False
     reason: str = "stored"
     hold: bool = False
+    explicit: bool = False
     age_s: float = 0.0
     fresh_s: float = 0.0
     stale_while_s: float = 0.0
@@ -138,7 +140,7 @@ def judge(
     if refusal:
         return _REFUSED[refusal] if positive else _ERROR_REFUSED[refusal]
     verdict = Verdict()
-    explicit = _time(verdict, rule, traits, now, delay_s, method)
+    explicit = verdict.explicit = _time(verdict, rule, traits, now, delay_s, method)
     if traits.has_validator and traits.status == 200 and method in _READS:
         verdict.keep_s = KEEP_S
     beyond = max(verdict.stale_while_s, verdict.stale_if_error_s, verdict.keep_s)

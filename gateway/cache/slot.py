@@ -15,6 +15,8 @@ class Slot:
         "entry",
         "expires_at",
         "hits",
+        "newer",
+        "older",
         "order",
         "part",
         "place",
@@ -40,6 +42,9 @@ class Slot:
         self.worth = 0.0  # what keeping it is worth now
         self.rank = 0.0  # what it was worth when it was put into order
         self.place = -1  # in the heap; -1 is nowhere
+        # Among those that are not ranked yet
+        self.older: Slot | None = None
+        self.newer: Slot | None = None
         # The expiry wheel's
         self.bucket = -1  # -1 is nowhere
         self.before: Slot | None = None

@@ -38,7 +38,7 @@ class Target:
 class HealthChecker:
     """Probes every target for ever and reports each result; knows nothing of pools.
 
-    The report is expected to pass the result on to the backend's `health`, whose `settled` then tells how
+    The report is expected to pass the result on to the backend, whose `settled` then tells how
     soon the next probe is due. A probe that live traffic makes needless is left out and reported as skipped.
     `now` is the clock that `answered_at` goes by.
     """
@@ -99,8 +99,8 @@ class HealthChecker:
                 continue
             result, why = await target.probe(session, target.backend, target.rule, target.tls)
             self._report(target.backend, result, why)
-            settled = target.backend.health.settled
-            await asyncio.sleep(pause_s(target.rule.interval_s, settled, first, self._rng))
+            pause = pause_s(target.rule.interval_s, target.backend.settled, first, self._rng)
+            await asyncio.sleep(pause)
             first, skipped = False, 0
 
 
@@ -109,7 +109,7 @@ def proven_for_s(backend: Probed, interval_s: float, now: float) -> float:
 
     Only of a backend that is up, with no probe speaking against it: what is out, or in doubt, is probed.
     """
-    if backend.state != "up" or not backend.health.settled or not backend.answered_at:
+    if backend.state != "up" or not backend.settled or not backend.answered_at:
         return 0.0
     return backend.answered_at + interval_s - now
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import floor
 from typing import Literal
 
+from gateway.messages import Outcome
+
 #: Why a backend has earned an ejection; `would_…` where the rule only watches.
 Reason = Literal["consecutive_failures", "failure_ratio", "would_consecutive_failures", "would_failure_ratio"]
 REASONS: tuple[Reason, ...] = (
@@ -103,15 +105,23 @@ class Window:
 class OutlierState:
     """Failures in a row, failures within the window, and ejections of one backend.
 
-    `until` is the end of the current ejection, 0.0 when there is none.
+    `until` is the end of the current ejection, 0.0 when there is none. `absent`: it is ejected because nobody
+    was there, so that being there again, which probes can tell, ends it.
     """
 
-    __slots__ = ("_returned", "_times", "_window", "failures", "rule", "until")
+    __slots__ = (
+        "_proofs", "_refused", "_returned", "_times", "_window", "_wrong", "absent", "failures", "rule",
+        "until",
+    )  # fmt: skip
 
     def __init__(self, rule: OutlierRule) -> None:
         self.rule = rule
         self.failures = 0
         self.until = 0.0
+        self.absent = False
+        self._refused = 0  # of the failures in a row, those that found nobody
+        self._wrong = 0  # and those of a server that was there
+        self._proofs = 0
         self._window = Window(rule.window_s)
         self._times = 0
         self._returned = 0.0
@@ -122,11 +132,11 @@ class OutlierState:
 
     def succeeded(self, now: float) -> None:
         """The backend answered: the run of failures is over."""
-        self.failures = 0
+        self.failures = self._refused = self._wrong = 0
         self._window.add(False, now)
 
-    def failed(self, now: float) -> Reason | None:
-        """Count a failure; why the backend has earned an ejection, None when it has not.
+    def failed(self, now: float, outcome: Outcome = Outcome.SERVER_ERROR) -> Reason | None:
+        """Count a failure, `outcome`; why the backend has earned an ejection, None when it has not.
 
         Failures of attempts that end during an ejection are already paid for. Where the rule only watches,
         counting starts again after each ejection that would have been.
@@ -134,6 +144,10 @@ class OutlierState:
         if self.until:
             return None
         self.failures += 1
+        if outcome is Outcome.CONNECT_ERROR:
+            self._refused += 1
+        elif outcome is not Outcome.RESET:  # whoever is being stopped resets
+            self._wrong += 1
         self._window.add(True, now)
         reason = self._verdict()
         if reason is None or self.rule.enforce:
@@ -161,12 +175,26 @@ class OutlierState:
         self._times = self.times_at(now) + 1
         length = min(self.rule.ejection_s * self._times, self.rule.max_ejection_s)
         self.until = now + length
+        self.absent = self._refused > 0 and not self._wrong
+        self._proofs = 0
         self._forget()
         return length
+
+    def refuted(self, good: bool, rise: int) -> bool:
+        """Count a probe made during an ejection; True when `rise` good ones in a row refute its reason.
+
+        Probes only tell that a server is there. One that is ejected for what it answered has answered them
+        all the time: of that they are no cure.
+        """
+        if not self.until or not self.absent:
+            return False
+        self._proofs = self._proofs + 1 if good else 0
+        return self._proofs >= rise
 
     def release(self, now: float) -> None:
         """End the ejection; good behaviour counts from `now`."""
         self.until = 0.0
+        self.absent = False
         self._forget()
         self._returned = now
 
@@ -185,5 +213,5 @@ class OutlierState:
         return "failure_ratio" if window.failures + _ROUNDING >= rule.failure_ratio * window.total else None
 
     def _forget(self) -> None:
-        self.failures = 0
+        self.failures = self._refused = self._wrong = 0
         self._window.clear()

@@ -9,7 +9,7 @@ from typing import Protocol
 import aiohttp
 
 from gateway.health.presets import PRESETS
-from gateway.health.state import HealthRule, HealthState, Result, parse_expect
+from gateway.health.state import HealthRule, Result, parse_expect
 
 USER_AGENT = "model-gateway/health"
 #: How much of an answer is looked at for a word about loading.
@@ -36,7 +36,9 @@ class Probed(Protocol):
     @property
     def prefix(self) -> str: ...
     @property
-    def health(self) -> HealthState: ...
+    def settled(self) -> bool:
+        """False while the next probes decide something: worth asking again soon."""
+
     @property
     def state(self) -> str:
         """`up`, `down`, `ejected`, `draining` or `starting`."""

@@ -215,6 +215,11 @@ class Backend(BackendView):
             self.limit = self.limiter.limit
 
     @property
+    def settled(self) -> bool:
+        """False while the next probes decide something: whether it is fit, or is there again."""
+        return self.health.settled and not self.outlier.absent
+
+    @property
     def pieces(self) -> int:
         """Pieces of streamed answers that came from it so far."""
         connections: Metered | None = self.connections

@@ -120,6 +120,6 @@ class Lease:
             pool.changed()
         elif outcome in FAILURES:
             backend.answered_at = 0.0
-            if reason := backend.outlier.failed(now):
+            if reason := backend.outlier.failed(now, outcome):
                 pool.eject(backend, now, reason)
         return PENALTY_S

@@ -125,6 +125,10 @@ class Roster:
             self._stale = True
         if backend.health.observe(result, now):
             self._stale = True  # who fails after loading stays down, but is part of the pool again
+        rule = backend.health.rule
+        if rule is not None and backend.outlier.refuted(result == "success", rule.rise):
+            backend.outlier.release(now)
+            detail = "called back: it is there again"
         self._settle(backend, now, detail)
         if result in ("failure", "loading") and backend.state in ("down", "starting"):
             backend.why = detail  # the latest reason helps most

@@ -240,8 +240,7 @@ class World:
         if rule is None or backend not in lane.pool.backends:
             return
         lane.pool.probed(backend, result, why, now)
-        settled = backend.health.settled
-        pause_s = self._composition.pause_s(rule.interval_s, settled, first, self._dice)
+        pause_s = self._composition.pause_s(rule.interval_s, backend.settled, first, self._dice)
         self.engine.at(now + pause_s, partial(self._probe, lane, backend, False, 0))
 
 

@@ -42,7 +42,8 @@ async def all_of(clients: list[Caller]) -> list[Answer]:
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_thousand_identical_requests_are_one(streamed: bool) -> None:
-    """All get the same body from one request to the backend: one as the miss, all others joined."""
+    """All get the same body from one request to the backend: one as the miss, all others joined,
+    each of which saves what a hit does."""
     body = b"".join(EVENTS) if streamed else b'{"n":1}'
     parts = [CHUNKED, *map(chunk, EVENTS), chunk(b"")] if streamed else [ok(body)]
     stage = Stage(*parts)
@@ -61,7 +62,13 @@ async def test_a_thousand_identical_requests_are_one(streamed: bool) -> None:
         assert told.count("gateway; fwd=miss; collapsed") == 999
         assert len({answer["x-request-id"] for answer in got}) == 1000
         assert len(backend.requests) == 1
+        (route,) = app.metrics.routes.values()
+        joint_s, joint_bytes = route.saved_s, route.saved_bytes
         assert "hit" in (await fetch(app, post(STREAM if streamed else QUESTION)))["cache-status"]
+        hit_s, hit_bytes = route.saved_s - joint_s, route.saved_bytes - joint_bytes
+        assert joint_bytes == 999 * hit_bytes == 999 * len(body)
+        assert hit_s > 0.0
+        assert joint_s == pytest.approx(999 * hit_s)
 
 
 async def test_followers_that_leave_midway_change_nothing_for_the_rest() -> None:

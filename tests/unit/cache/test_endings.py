@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.cache.endings import is_whole
+from gateway.cache.endings import is_whole, shape_of
 
 SSE = b"Content-Type: text/event-stream\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -33,8 +33,8 @@ DONE = b"data: [DONE]\n\n"
 )
 def test_what_is_whole_is_seen_to_be(fields: bytes, body: bytes) -> None:
     """In one piece, and byte by byte."""
-    assert is_whole(fields, (body,))
-    assert is_whole(fields, [body[at : at + 1] for at in range(len(body))] or ())
+    assert is_whole(shape_of(fields), (body,))
+    assert is_whole(shape_of(fields), [body[at : at + 1] for at in range(len(body))] or ())
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_what_is_whole_is_seen_to_be(fields: bytes, body: bytes) -> None:
 )
 def test_what_has_broken_off_is_seen_to_have(fields: bytes, body: bytes) -> None:
     """However it was cut into pieces."""
-    assert not is_whole(fields, (body,))
-    assert not is_whole(fields, [body[at : at + 1] for at in range(len(body))])
+    assert not is_whole(shape_of(fields), (body,))
+    assert not is_whole(shape_of(fields), [body[at : at + 1] for at in range(len(body))])

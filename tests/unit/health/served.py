@@ -48,6 +48,10 @@ class Machine:
     state: str = "starting"
     answered_at: float = 0.0
 
+    @property
+    def settled(self) -> bool:
+        return self.health.settled
+
 
 def backend_at(url: str, name: str = "a", rule: HealthRule | None = None) -> Machine:
     parts = urlsplit(url)

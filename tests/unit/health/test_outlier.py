@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.health.outlier import BUCKETS, REASONS, OutlierRule, OutlierState, Reason, Window
+from gateway.messages import Outcome
 
 RULE = OutlierRule(consecutive_failures=3, ejection_s=10.0, max_ejection_s=25.0)
 RATIO = OutlierRule(consecutive_failures=0, failure_ratio=0.5, min_requests=4, window_s=30.0)
@@ -173,6 +174,61 @@ def test_a_backend_returns_with_nothing_held_against_it() -> None:
     state.eject(100.0)
     state.release(101.0)
     assert play(state, "--", 101.0) == [None, None]
+
+
+# Whether probes can end it.
+
+_FAILURES = {"c": Outcome.CONNECT_ERROR, "r": Outcome.RESET, "5": Outcome.SERVER_ERROR, "t": Outcome.TIMEOUT}
+
+
+def ejected_for(failures: str) -> OutlierState:
+    """A backend that answered well and then failed in these ways."""
+    state = OutlierState(OutlierRule(consecutive_failures=len(failures)))
+    state.succeeded(99.0)
+    assert [state.failed(100.0, _FAILURES[kind]) for kind in failures][-1] == "consecutive_failures"
+    state.eject(100.0)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("failures", "absent"),
+    [
+        ("ccc", True),
+        ("rrc", True),
+        ("c", True),
+        ("rrr", False),
+        ("cc5", False),
+        ("tcc", False),
+        ("555", False),
+    ],
+)
+def test_only_one_that_was_not_there_is_proven_by_being_there(failures: str, absent: bool) -> None:
+    """Connections were refused, and nothing but cuts came with them. Who answers requests wrongly may answer
+    probes rightly all the time."""
+    state = ejected_for(failures)
+    assert state.absent == absent
+    assert [state.refuted(True, 2) for _ in range(3)] == [False, absent, absent]
+
+
+def test_good_probes_count_in_a_row() -> None:
+    """As many as bring back one whose probes had failed."""
+    state = ejected_for("ccc")
+    probes = [True, True, False, True, True, True]
+    assert [state.refuted(good, 3) for good in probes] == [False] * 5 + [True]
+
+
+def test_a_backend_that_is_in_has_nothing_to_prove() -> None:
+    """Nor does the proof of one ejection count for the next."""
+    state = OutlierState(OutlierRule(consecutive_failures=1))
+    assert not state.refuted(True, 1)
+    state.failed(100.0, Outcome.CONNECT_ERROR)
+    state.eject(100.0)
+    assert not state.refuted(True, 2)
+    state.release(101.0)
+    assert not state.absent
+    state.failed(102.0, Outcome.CONNECT_ERROR)
+    state.eject(102.0)
+    assert [state.refuted(True, 2), state.refuted(True, 2)] == [False, True]
 
 
 # Reload.

@@ -10,6 +10,7 @@ from gateway.health.degraded import DegradedRule
 from gateway.health.outlier import OutlierRule
 from gateway.health.slow_start import ANSWERS, FLOOR
 from gateway.health.state import HealthRule, Result
+from gateway.messages import Outcome
 from gateway.pool.backend import COOL_S, Backend, BackendRules, BackendSpec
 from gateway.pool.roster import REWEIGH_S, PoolRules, Roster
 
@@ -309,6 +310,54 @@ def test_who_comes_back_is_forgiven_its_failures() -> None:
     assert backend.speed.value(1.0, 0) > 5.0
     assert free(roster, 11.0) == "ab"
     assert backend.speed.value(11.0, 0) == pytest.approx(1.0)
+
+
+def refuse(backend: Backend, times: int, now: float) -> None:
+    for _ in range(times):
+        backend.outlier.failed(now, Outcome.CONNECT_ERROR)
+
+
+def test_who_was_ejected_for_not_being_there_is_called_back_by_its_probes() -> None:
+    """`rise` good ones; it starts slowly and is forgiven, but its next ejection is still the second."""
+    roster = roster_of("a", "b", rules=PROBED)
+    probe(roster, {"a": "success", "b": "success"})
+    backend = roster.backend("a")
+    refuse(backend, 5, 2.0)
+    assert roster.eject(backend, 2.0)
+    assert not backend.settled
+    probe(roster, {"a": "failure"}, now=3.0)
+    probe(roster, {"a": "success"}, now=4.0)
+    assert free(roster, 4.0) == "b"
+    probe(roster, {"a": "success"}, now=5.0)
+    assert free(roster, 5.0) == "ab"
+    assert backend.settled
+    assert (backend.state, backend.why) == ("up", "called back: it is there again")
+    assert backend.weight == FLOOR
+    assert backend.outlier.eject(6.0) == 2 * OutlierRule().ejection_s
+
+
+def test_who_also_failed_its_probes_is_called_back_by_as_many_good_ones() -> None:
+    """Down and ejected at once: the same probes end both."""
+    roster = roster_of("a", "b", rules=PROBED)
+    probe(roster, {"a": "success", "b": "success"})
+    backend = roster.backend("a")
+    refuse(backend, 5, 2.0)
+    assert roster.eject(backend, 2.0)
+    probe(roster, {"a": "failure"}, 3, now=3.0)
+    assert backend.state == "down"
+    probe(roster, {"a": "success"}, 2, now=4.0)
+    assert free(roster, 4.0) == "ab"
+
+
+def test_good_probes_do_not_call_back_who_answered_wrongly() -> None:
+    """Its probes were good while it failed."""
+    roster = roster_of("a", "b", rules=PROBED)
+    backend = roster.backend("a")
+    for _ in range(5):
+        backend.outlier.failed(2.0)
+    assert roster.eject(backend, 2.0)
+    probe(roster, {"a": "success"}, 9, now=3.0)
+    assert backend.state == "ejected"
 
 
 def fail(backend: Backend, now: float) -> None:

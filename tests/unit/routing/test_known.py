@@ -23,8 +23,12 @@ def test_it_says_what_reading_says(asked: list[tuple[bytes, bytes]]) -> None:
 
 
 def test_it_is_bounded() -> None:
-    """At the bound the older half goes."""
+    """At the bound the older half goes, of those that came once and of those that came again."""
     known = KnownBodies()
     for number in range(MOST + 1):
         known.facts(b'{"model":"%d"}' % number, b"")
     assert len(known) == MOST // 2 + 1
+    for number in range(-1, -MOST - 2, -1):
+        for _ in range(2):
+            known.facts(b'{"model":"%d"}' % number, b"")
+    assert len(known) == MOST // 2 + 1 + MOST // 2 + 1
