@@ -217,6 +217,39 @@ new MutationObserver(() => {
 """
 
 
+async def test_nobody_listens_while_nobody_looks() -> None:
+    """A page that was out of sight for a minute lets its connection go, and has it again when it is seen."""
+    async with scripted(answers(ok())) as (app, _), console(app) as page:
+        admin = app._admin
+        assert admin is not None and admin.live_listeners == 1
+        await page.page.clock.install()
+        await page.run(SIGHT % "true")
+        await page.page.clock.fast_forward(59_000)
+        assert admin.live_listeners == 1
+        await page.page.clock.fast_forward(2_000)
+        await settled(lambda: admin.live_listeners == 0)
+        assert await page.run("document.querySelector('#banner').hidden")
+        await ask(app, 7)
+        await page.run(SIGHT % "false")
+        await page.until("document.querySelector('#vitals .note').textContent === '7 in all'")
+        assert admin.live_listeners == 1
+
+
+#: Makes the page believe that it is hidden, or that it is seen again.
+SIGHT = """
+Object.defineProperty(document, 'hidden', {configurable: true, get: () => %s});
+document.dispatchEvent(new Event('visibilitychange'));
+"""
+
+
+async def test_another_version_brings_its_own_page() -> None:
+    """When the gateway says that it is another version, the page loads itself anew."""
+    async with scripted(answers(ok())) as (app, _), console(app) as page:
+        await page.run("window.old = 1")
+        app.version = "9.9.9"
+        await page.until("document.querySelector('#version')?.textContent === '9.9.9' && !window.old")
+
+
 async def test_two_hundred_backends() -> None:
     """All are listed, found and sorted; an update takes a fraction of the second there is for it."""
     backends = [{"url": f"http://127.0.0.1:9/{n}", "name": f"gpu-{n:03d}"} for n in range(200)]
@@ -365,7 +398,7 @@ async def test_it_can_be_used_without_sight() -> None:
                 assert await heads.count() > 3
                 assert await tables.nth(number).get_by_role("rowheader").count() > 0
             live = await page.run(
-                "[...document.querySelectorAll('[aria-live], [role=status]')].map((n) => n.id)"
+                "[...document.querySelectorAll('[aria-live], [role=status], output')].map((n) => n.id)"
             )
             assert sorted(live) == ["banner", "said"]
             behaviour = await page.run("getComputedStyle(document.documentElement).scrollBehavior")

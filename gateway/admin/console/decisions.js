@@ -45,8 +45,8 @@ export class Decisions {
   add(decisions, first) {
     this.kept = (first ? decisions : [...decisions, ...this.kept]).slice(0, KEPT);
     this.fresh += decisions.length;
-    // Nobody who stands in the list loses his place.
-    const held = this.hold.getAttribute("aria-pressed") === "true" || this.list.matches(":focus-within");
+    // Nothing moves away from under a pointer, or from somebody who stands in the list.
+    const held = this.hold.getAttribute("aria-pressed") === "true" || this.list.matches(":hover, :focus-within");
     if (held) text(byId("held"), `${this.fresh} newer`);
     else this.render();
   }

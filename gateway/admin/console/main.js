@@ -19,7 +19,7 @@ const attention = new Attention(() => backends.showOut());
 const decisions = new Decisions();
 const configuration = new Configuration();
 const views = [new Vitals(), new Routes(), backends, new Cache()];
-const LIVE = { live: "live", polling: "asking every few seconds: too many pages listen", lost: "not connected" };
+const LIVE = { live: "live", paused: "paused while out of sight", polling: "asking every few seconds: too many pages listen", lost: "not connected" };
 
 let windowS = 10;
 let lostSince = null;
@@ -30,10 +30,12 @@ for (const choice of document.querySelectorAll("input[name=window]")) {
     render();
   });
 }
-// What nobody sees is not drawn; figures go on being kept.
+// What nobody sees is not drawn; figures go on being kept, for a while.
 document.addEventListener("visibilitychange", render);
 
 function overview(data) {
+  const before = model.document;
+  if (before !== null && before.status.version !== data.status.version) location.reload(); // a page of its own
   if (model.update(data)) attention.restarted();
   attention.update(model);
   render();

@@ -5,6 +5,8 @@ import { History } from "./history.js";
 const FAILED = ["server_error", "timeout", "connect_error", "reset"];
 /** Over so many seconds rates are drawn; shorter ones are only noise. */
 const DRAWN_S = 3;
+/** After so long without a document the histories begin anew: nobody knows what was in between. */
+const GAP_S = 15;
 
 export const keyOf = (pool, backend) => `${pool}\u0000${backend}`;
 
@@ -27,7 +29,7 @@ export class Model {
   update(document) {
     const before = this.document;
     const restarted = before !== null && isAnother(before, document);
-    if (restarted) this.forget();
+    if (restarted || (before !== null && document.at_s - before.at_s > GAP_S)) this.forget();
     else if (before !== null && document.at_s <= before.at_s) return false;
     this.document = document;
     const at = document.at_s;

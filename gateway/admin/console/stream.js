@@ -3,10 +3,12 @@
 const SILENCE_MS = 5000;
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 5000;
+/** Out of sight for so long, the page stops listening: browsers have few connections for each address. */
+const UNSEEN_MS = 60000;
 
 /**
  * Keeps listening. `heard.overview(document)` and `heard.decisions(list, first)`; `heard.state` is told
- * "live", "polling" (too many listen, so it asks instead) or "lost".
+ * "live", "polling" (too many listen, so it asks instead), "paused" (nobody looks) or "lost".
  */
 export class Stream {
   constructor(heard) {
@@ -15,7 +17,9 @@ export class Stream {
     this.pause = FIRST_PAUSE_MS;
     this.again = 0;
     this.seen = Date.now();
+    this.unseen = 0;
     setInterval(() => this.watch(), 1000);
+    document.addEventListener("visibilitychange", () => this.sight());
     this.open();
   }
 
@@ -25,6 +29,7 @@ export class Stream {
     const source = new EventSource("api/live?interval=1");
     let first = true;
     this.source = source;
+    this.seen = Date.now();
     source.addEventListener("overview", (event) => {
       this.seen = Date.now();
       this.pause = FIRST_PAUSE_MS;
@@ -38,9 +43,23 @@ export class Stream {
     source.addEventListener("error", () => this.broken(source));
   }
 
+  sight() {
+    clearTimeout(this.unseen);
+    if (document.hidden) this.unseen = setTimeout(() => this.rest(), UNSEEN_MS);
+    else if (this.source === null) this.open();
+  }
+
+  rest() {
+    clearTimeout(this.again);
+    this.again = 0;
+    this.source?.close();
+    this.source = null;
+    this.heard.state("paused");
+  }
+
   /** Nothing came for a while: a connection may stand and be dead, as through a tunnel that hangs. */
   watch() {
-    if (this.again === 0 && Date.now() - this.seen > SILENCE_MS) this.broken(this.source);
+    if (this.source !== null && this.again === 0 && Date.now() - this.seen > SILENCE_MS) this.broken(this.source);
   }
 
   async broken(source) {
@@ -50,7 +69,8 @@ export class Stream {
     this.pause = Math.min(pause * 1.5, MAX_PAUSE_MS);
     this.again = setTimeout(() => this.open(), pause);
     this.seen = Date.now();
-    if (!(await this.poll())) this.heard.state("lost");
+    const answered = await this.poll();
+    if (!answered && this.source !== null) this.heard.state("lost");
   }
 
   async poll() {
