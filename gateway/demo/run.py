@@ -132,6 +132,7 @@ def guide(base: str, admin: str | None, children: Sequence[Child]) -> str:
     ]
     if admin:
         lines += ["", f"Console: {admin}/   Metrics: {admin}/metrics   Backends: {admin}/api/pools"]
+        lines += [f"In another terminal: gateway top --admin {admin}"]
     return "\n".join(lines)
 
 
