@@ -9,7 +9,7 @@ from gateway.top.history import Course, highest
 from gateway.top.lines import BAD, PLAIN, SOFT, STATES, STRONG, WARNING, Line, cropped
 from gateway.top.rates import BackendFlow
 
-NAME_MIN, NAME_MAX = 7, 36
+NAME_MIN, NAME_SHORT, NAME_MAX = 7, 12, 36
 BARS_MIN, BARS_MAX = 5, 30
 ERRORS_BAD, SLOW_WARNING = 0.05, 2.0  # shares and slowness from which a figure is marked
 
@@ -126,8 +126,8 @@ def layout(width: int, longest: int, sort: str) -> Layout:
         columns.remove(min(columns, key=lambda column: (column.key == sort, column.worth)))
     room = width - _taken(columns)
     wanted = max(NAME_MIN, min(longest, NAME_MAX))
-    name = wanted if wanted <= room - 2 * (BARS_MIN + 1) else max(min(wanted, 12), least)
-    name = min(name, room)
+    both, one = room - 2 * (BARS_MIN + 1), room - (BARS_MIN + 1)
+    name = wanted if wanted <= both else min(room, max(NAME_SHORT, min(wanted, one)))
     left = room - name
     if left >= 2 * (BARS_MIN + 1):
         each = min((left - 2) // 2, BARS_MAX)
@@ -157,7 +157,7 @@ def titles(shape: Layout, sort: str, backwards: bool) -> Line:
 
 def row_line(row: Row, shape: Layout, top: float) -> Line:
     """One backend; rates are drawn against `top`. Who is not well says why where the bars would be."""
-    line: Line = [(text.left(text.clean(row.backend.name), shape.name), PLAIN)]
+    line: Line = [(text.tail(text.clean(row.backend.name), shape.name), PLAIN)]
     for column in shape.columns:
         place = text.left if column.key == "state" else text.right
         cell = place(column.cell(row), column.width)

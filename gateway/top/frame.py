@@ -153,6 +153,8 @@ def _nothing_yet(view: View, width: int) -> list[Line]:
 def _backends(view: View, width: int, room: int) -> list[Line]:
     """The table, scrolled so that the selected backend is seen."""
     groups = view.groups()
+    if not groups:
+        return [[(f"there is no pool {view.pool}; f goes on to those there are", WARNING)]]
     names = [text.cells(row.backend.name) for group in groups for row in group]
     shape = layout(width, max(names, default=0), view.sort)
     chosen = view.chosen()
@@ -227,6 +229,7 @@ def _about(row: Row, width: int) -> Line:
     mean = row.flow.mean_s if row.flow else None
     parts: list[Line] = [
         [(backend.name, STRONG)],
+        [(f"of {row.pool.name}", PLAIN)],
         [(backend.url, SOFT)],
         named("ended", text.number(backend.ended), PLAIN),
         named("failed", text.number(backend.failed), PLAIN),
@@ -264,9 +267,9 @@ def _foot(view: View, width: int) -> Line:
     if view.panel == "backends":
         row = view.chosen()
         undrain = row is not None and row.backend.state == "draining"
-        keys += [("x", "undrain" if undrain else "drain"), ("s", f"sort: {view.sort}")]
+        keys += [("x", "undrain" if undrain else "drain"), ("s", "sort")]
         if view.pool is not None or (view.overview is not None and len(view.overview.pools) > 1):
-            keys.append(("f", f"pool: {view.pool or 'all'}"))
+            keys.append(("f", f"pool: {view.pool}" if view.pool else "pool"))
         keys += [("d", "decisions"), ("t", "routes")]
     else:
         keys += [("b", "backends"), ("d", "decisions"), ("t", "routes"), ("↑↓", "scroll")]

@@ -91,7 +91,7 @@ def _bar(value: float | None, highest: float) -> str:
     if value <= 0 or highest <= 0:
         return BARS[0]
     steps = len(BARS) - 1
-    return BARS[max(1, min(steps, round(value / highest * steps)))]
+    return BARS[max(1, round(min(1.0, value / highest) * steps))]
 
 
 def cells(text: str) -> int:
@@ -118,6 +118,15 @@ def left(text: str, width: int) -> str:
     """`text` in exactly `width` cells, filled on its right."""
     shown = cut(text, width)
     return shown + " " * (width - cells(shown))
+
+
+def tail(text: str, width: int) -> str:
+    """As `left`, but where something is left out it is the beginning: names of a kind differ at their end."""
+    if cells(text) <= width:
+        return left(text, width)
+    while text and cells(text) >= width:
+        text = text[1:]
+    return left(f"…{text}", width)
 
 
 def right(text: str, width: int) -> str:

@@ -152,6 +152,33 @@ async def test_it_outlives_the_gateway(tmp_path: Path) -> None:
         assert await screen.ended() == 0
 
 
+async def test_two_hundred_backends(tmp_path: Path) -> None:
+    """Four pools of fifty: the last is reached, found again after sorting, and its pool shown alone."""
+    pools = {
+        f"pool-{pool}": {
+            "backends": [
+                {"url": f"http://127.0.0.1:{20000 + 50 * pool + n}", "name": f"llama/gpu-{pool}-{n:02}"}
+                for n in range(50)
+            ],
+            "health": {"path": None},
+        }
+        for pool in range(4)
+    }
+    routes = [{"name": "all", "pool": "pool-0"}]
+    async with running(tmp_path, pools=pools, routes=routes) as gateway:
+        await gateway.started()
+        async with terminal(*TOP, "--admin", gateway.admin("")) as screen:
+            await screen.shows(r"^pool-0  least_latency  50 of 50 well")
+            screen.press("G")
+            await screen.shows(r"^llama/gpu-3-49 +up ")
+            await screen.shows(r"^llama/gpu-3-49  of pool-3  http://127\.0\.0\.1:20199")
+            screen.press("s")
+            await screen.shows(r"^llama/gpu-3-49  of pool-3 ")
+            screen.press("fff")
+            await screen.shows(r"f pool: pool-2 ")
+            await screen.shows(r"^llama/gpu-2-00  of pool-2 ")
+
+
 async def test_colours_are_left_out_where_they_are_not_wanted(tmp_path: Path) -> None:
     """NO_COLOR: no colour is sent, what is chosen and strong is still told apart; else some are."""
     async with running(tmp_path, "http://127.0.0.1:1") as gateway:

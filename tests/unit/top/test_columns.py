@@ -44,10 +44,12 @@ def test_wide_terminals_show_all() -> None:
 
 
 def test_long_names_take_what_is_free() -> None:
-    """Up to a length at which bars would go; then bars are narrow before names are cut."""
+    """Up to a length; then the bars of the latency go, then the beginnings of names: their ends differ."""
     assert layout(140, 30, "name").name == 30
+    assert layout(80, 12, "name").bars == (5, 5)
     shape = layout(80, 30, "name")
-    assert (shape.name, min(shape.bars)) == (12, 5)
+    assert (shape.name, shape.bars) == (18, (5, 0))
+    assert words(row_line(row("meta-llama/gpu-node-3-049"), shape, 1.0)).startswith("…ma/gpu-node-3-049 up")
 
 
 def test_a_row_says_what_is_known() -> None:

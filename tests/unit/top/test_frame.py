@@ -74,7 +74,7 @@ def test_backends_stand_below_their_pool() -> None:
     assert lines[10].startswith("ROUTE")
     assert lines[11].split()[:2] == ["r", "20"]
     assert "LAST DECISIONS" in lines
-    assert lines[-3].startswith("gpu-0  http://gpu-0.test:8000")
+    assert lines[-3].startswith("gpu-0  of p0  http://gpu-0.test:8000")
     assert lines[-1].startswith("q quit  ? help")
 
 
@@ -111,6 +111,15 @@ def test_a_question_is_seen() -> None:
     assert shown(view)[3] == "drain gpu-0 of pool p0? It gets no new work. y: yes, any other key: no"
     view.key("n")
     assert shown(view)[3] == "gpu-0 was left as it is"
+
+
+def test_a_pool_that_is_not_there_is_said() -> None:
+    """Asked for with --pool, or gone with another configuration; f shows the others."""
+    view = watched()
+    view.pool = "small"
+    assert shown(view)[4] == "there is no pool small; f goes on to those there are"
+    view.key("f")
+    assert shown(view)[5].startswith("p0 ")
 
 
 def test_paused_is_said() -> None:
