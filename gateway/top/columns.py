@@ -164,8 +164,7 @@ def row_line(row: Row, shape: Layout, top: float) -> Line:
         line.append((" " + cell, column.style(row)))
     room = sum(width + 1 for width in shape.bars if width)
     if not row.backend.well and room:
-        why = (row.backend.excluded or row.backend.why).removeprefix(f"{row.backend.state}: ")
-        return line + cropped([(" " + why, SOFT)], room)
+        return line + cropped([(" " + row.backend.reason, SOFT)], room)
     for values, width, against in zip(
         (row.course.rate, row.course.latency), shape.bars, (top, None), strict=True
     ):

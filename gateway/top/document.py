@@ -96,6 +96,11 @@ class Backend(msgspec.Struct, frozen=True):
         return self.state in ("up", "starting")
 
     @property
+    def reason(self) -> str:
+        """Why it may take no work or, where it may, why it is in its state; without the state's name."""
+        return (self.excluded or self.why).removeprefix(f"{self.state}: ")
+
+    @property
     def ended(self) -> int:
         """Attempts that ended, but for those whose client left."""
         return sum(self.outcomes.values()) - self.outcomes.get("cancelled", 0)

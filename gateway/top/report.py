@@ -48,7 +48,7 @@ def _backend(backend: Backend) -> list[str]:
         text.number(backend.slowness) + (" degraded" if backend.degraded else ""),
         str(backend.ended),
         text.percent(backend.failed / backend.ended if backend.ended else None),
-        backend.excluded or backend.why,
+        backend.reason,
     ]
 
 

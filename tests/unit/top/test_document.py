@@ -15,7 +15,7 @@ def test_counts_are_added_up() -> None:
         "p",
         backend("a", outcomes=outcomes),
         backend("b", state="starting", excluded="full: 1 of 1 in flight"),
-        backend("c", state="draining"),
+        backend("c", state="draining", excluded="draining: drained by hand"),
         queue={"high": 1, "low": 2},
     )
     cached = route("r", cache={"hit": 1, "stale": 2, "coalesced": 3, "miss": 4, "bypass": 5}, in_flight=2)
@@ -23,6 +23,7 @@ def test_counts_are_added_up() -> None:
     (read_pool,) = found.pools
     assert (read_pool.backends[0].ended, read_pool.backends[0].failed) == (9, 2)
     assert (read_pool.queued, read_pool.well) == (3, 2)
+    assert [one.reason for one in read_pool.backends] == ["well", "full: 1 of 1 in flight", "drained by hand"]
     assert (found.routes[0].given, found.routes[0].asked, found.in_flight) == (6, 15, 7)
 
 

@@ -46,7 +46,7 @@ pool chat: least_latency, 1 of 2 backends can take work, 2 requests wait, PANIC:
 health is ignored
   BACKEND  STATE     IN FLIGHT  LIMIT  LATENCY  SLOWNESS  REQUESTS  ERRORS  WHY
   gpu-1    up                3      8   180 ms       1.2       100     10%  well
-  gpu-2    draining          0      –        –         –         0       –  draining: drained by an operator
+  gpu-2    draining          0      –        –         –         0       –  drained by an operator
 
   ROUTE  REQUESTS  ERRORS  IN FLIGHT    MEAN     P50     P95  CACHE HITS  SAVED
   chat        100     10%          3  500 ms  400 ms  1.50 s         25%   42 s
