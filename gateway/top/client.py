@@ -56,7 +56,7 @@ class Admin:
         with self._failures():
             async with self._session.get(self.url + path, timeout=timeout, allow_redirects=False) as answer:
                 if answer.status != 200:
-                    self._judge(path, answer, await answer.content.read(MAX_BYTES))
+                    self._judge(path, answer, await _body(answer))
                 async for piece in answer.content.iter_any():
                     for name, data in events.feed(piece):
                         if name == "overview":
@@ -74,7 +74,7 @@ class Admin:
         with self._failures():
             url = URL(self.url + path, encoded=True)  # names are quoted: a slash in one stays %2F
             async with self._session.request(method, url, allow_redirects=False) as answer:
-                body = await answer.content.read(MAX_BYTES)
+                body = await _body(answer)
                 if answer.status != 200:
                     self._judge(path, answer, body)
                 return body
@@ -162,6 +162,16 @@ def reached(listening: str) -> str:
     host, _, port = listening.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "*": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
     return f"http://{host}:{port}"
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """All of it; one beyond all measure raises TooLong."""
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise TooLong(f"an answer of more than {MAX_BYTES} bytes")
+    return bytes(body)
 
 
 def _message(body: bytes) -> str:

@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import io
 import json
+import os
 import sys
 
 from gateway.top.client import Admin, Refused, Unreachable, session
@@ -31,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
         text = json.dumps(data if args.pool is None else only(data, args.pool), indent=1)
     else:
         text = screen(overview, url)
-    sys.stdout.write(f"{text}\n")
+    _print(text)
     return READY if _ready(overview, args.pool is not None) else NOT_READY
 
 
@@ -50,6 +52,16 @@ def _narrowed(overview: Overview, name: str) -> Overview:
 
 def _ready(overview: Overview, of_pool: bool) -> bool:
     return overview.status.ready and (not of_pool or any(pool.well for pool in overview.pools))
+
+
+def _print(text: str) -> None:
+    """Also to a terminal that cannot show every letter, and to a pipe whose reader has seen enough."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it is tried again at the exit
 
 
 def _complain(text: str, code: int) -> int:

@@ -97,6 +97,14 @@ async def test_who_is_no_gateway_is_told() -> None:
                     assert "\n" not in str(told.value)
 
 
+async def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One beyond all measure is no gateway's, and does not fill the memory."""
+    monkeypatch.setattr(client, "MAX_BYTES", 100_000)
+    async with Backend(answers(ok(b"x" * 200_000))) as backend, admin(backend.url) as asked:
+        with pytest.raises(Unreachable, match="more than 100000 bytes"):
+            await asked.overview()
+
+
 async def test_a_stream_of_something_else() -> None:
     """No overview in it, or none that can be read: both end in a failure, never in silence."""
     strange = ok(b"event: overview\ndata: {}\n\n", b"text/event-stream")

@@ -101,6 +101,27 @@ async def test_a_gateway_that_is_not_ready(tmp_path: Path) -> None:
         assert json.loads(found[2][1])["status"]["ready"] is False
 
 
+async def test_it_can_be_printed_anywhere(tmp_path: Path) -> None:
+    """On a terminal of few letters, and into a pipe that nobody reads to its end: no traceback, and the code
+    is that of the gateway."""
+    named = [{"url": f"http://127.0.0.1:{port}", "name": f"gpu-{port}"} for port in range(20000, 20200)]
+    async with running(tmp_path, pools={"default": {"backends": named, "health": {"path": None}}}) as gateway:
+        await gateway.started()
+        admin = gateway.admin("")
+        code, out, err = await status("--admin", admin, PYTHONIOENCODING="ascii")
+        assert (code, err) == (0, "")
+        assert "gpu-20199" in out
+        command = (
+            f"{sys.executable} -m gateway status --json --admin {admin} | head -c 1; echo ${{PIPESTATUS[0]}}"
+        )
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-c", command), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(30):
+            printed = await process.communicate()
+        assert printed == (b"{0\n", b"")
+
+
 async def test_no_gateway() -> None:
     """1 and one line that says what to do; nothing on standard output."""
     with refusing() as nobody:
