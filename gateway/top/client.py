@@ -90,6 +90,9 @@ class Admin:
             raise Unreachable(self.url, why, "it hangs, or packets are dropped on the way") from None
         except aiohttp.ClientConnectorDNSError as error:
             raise Unreachable(self.url, f"nobody knows the host {error.host}", "check the address") from None
+        except aiohttp.ClientSSLError as error:
+            why = f"no TLS connection ({str(error.os_error) or type(error).__name__})"
+            raise Unreachable(self.url, why, "a gateway's own admin side speaks http://") from None
         except aiohttp.ClientConnectorError as error:
             why = os.strerror(error.errno) if error.errno else str(error.os_error)
             what_to_do = "is the gateway running, and is this its admin address?"

@@ -135,6 +135,18 @@ async def test_who_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> N
                             raise AssertionError
 
 
+async def test_tls_where_there_is_none_is_told() -> None:
+    """As such, and with the scheme that a gateway speaks."""
+    async with (
+        gateway("http://127.0.0.1:1") as app,
+        admin(admin_url(app).replace("http:", "https:")) as asked,
+    ):
+        with pytest.raises(
+            Unreachable, match=r"no TLS connection \(.+\); a gateway's own .* speaks http://$"
+        ):
+            await asked.overview()
+
+
 async def test_too_many_listeners_are_told_so() -> None:
     """The gateway's words, not a riddle."""
     async with gateway("http://127.0.0.1:1") as app, contextlib.AsyncExitStack() as stack:
