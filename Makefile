@@ -22,7 +22,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test compiled check format docs bench clean
+.PHONY: help demo run top test compiled check format docs bench clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what does; do \
@@ -33,6 +33,9 @@ demo: $(PRODUCT)/.installed ## model servers on this machine and a gateway in fr
 
 run: $(PRODUCT)/.installed ## a gateway with CONFIG=config/gateway.yaml
 	@$(PRODUCT)/bin/gateway run -c $(CONFIG)
+
+top: $(PRODUCT)/.installed ## a running gateway, live in this terminal; ARGS="--admin http://10.0.0.1:9901"
+	@$(PRODUCT)/bin/gateway top $(ARGS)
 
 test: $(VENV)/.developing ## all tests; ARGS="-k pool" for some
 	@$(BIN)/python -m pytest $(ARGS)
@@ -75,7 +78,7 @@ clean: ## remove the environments and caches
 $(PRODUCT)/.installed: pyproject.toml setup.py $(shell find gateway -name '*.py') $(PRODUCT)/bin/python
 	@echo 'Installing the gateway into $(PRODUCT), a minute and a half where it can be compiled …'
 	@rm -rf build
-	@$(PRODUCT)/bin/python -m pip install --quiet .
+	@$(PRODUCT)/bin/python -m pip install --quiet '.[top]'
 	@touch $@
 
 $(VENV)/.developing: pyproject.toml $(BIN)/python

@@ -49,6 +49,7 @@ from gateway.pool.pool import Pool
 from gateway.proxy import Proxy
 from gateway.route_cache import RouteCache
 from gateway.settings.load import config_hash
+from gateway.settings.redacted import without_secrets
 from gateway.settings.schema import Settings, split_address
 from gateway.tasks import Tasks
 from gateway.telemetry import logs
@@ -85,6 +86,7 @@ class App:
         self.version = __version__
         self.started = clock.now()
         self.config_hash = config_hash(settings)
+        self.configuration: dict[str, object] = without_secrets(settings)
         self.compiled = COMPILED
         self.tasks = Tasks()
         self.metrics = Metrics(__version__)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import __version__
+from gateway.top import options
 
 if TYPE_CHECKING:
     from gateway.settings.schema import Settings
@@ -90,6 +91,10 @@ def parser() -> argparse.ArgumentParser:
         _explain_cache,
     )
     _explain_options(explain)
+    status = add("status", "say how a running gateway is", "gateway status --json | jq .status", _status)
+    options.add_status(status)
+    top = add("top", "watch a running gateway: throughput, latency, errors", "gateway top --pool chat", _top)
+    options.add_top(top, _seconds)
     return made
 
 
@@ -254,6 +259,18 @@ def _simulate(args: argparse.Namespace) -> int:
     from gateway.simulate import main as simulate
 
     return simulate(args)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from gateway.top.status import main as status
+
+    return status(args)
+
+
+def _top(args: argparse.Namespace) -> int:
+    from gateway.top.run import main as top
+
+    return top(args)
 
 
 def _explain_cache(args: argparse.Namespace) -> int:

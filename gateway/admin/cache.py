@@ -40,9 +40,18 @@ class CachedRoute(Protocol):
     def ignored(self) -> frozenset[str]: ...
 
 
+class MemoryView(StoreView, Protocol):
+    """The store in memory, and how much it may take."""
+
+    @property
+    def max_bytes(self) -> int: ...
+
+
 class CacheView(CacheFigures, Protocol):
     """The cache, and how something of it is thrown away."""
 
+    @property
+    def memory(self) -> MemoryView: ...
     async def purge(self, what: Purge) -> int: ...
 
 

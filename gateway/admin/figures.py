@@ -10,17 +10,23 @@ from gateway.pool.stats import Histogram
 
 def pool_figures(pool: PoolView, now: float) -> dict[str, object]:
     """A pool and its backends at `now`, with the score and terms of those that may take work."""
-    candidates, excluded = pool.explain(now)  # first: it brings the states up to date
-    scores = {row["backend"]: _rounded(row.get("score")) for row in candidates}
-    terms = {row["backend"]: _terms(row) for row in candidates}
-    reasons = {row["backend"]: row["why"] for row in excluded}
-    backends: list[dict[str, object]] = []
-    for backend in pool.backends:
-        figures = _backend_figures(backend, now)
-        figures["score"] = scores.get(backend.name)
-        figures["terms"] = terms.get(backend.name)
-        figures["excluded"] = reasons.get(backend.name)
-        backends.append(figures)
+    why = Why(pool, now)
+    return {**pool_totals(pool), "backends": [backend_figures(b, why, now) for b in pool.backends]}
+
+
+class Why:
+    """Why a pool's backends would be chosen at `now`, or not; making it brings their states up to date."""
+
+    __slots__ = ("reasons", "rows")
+
+    def __init__(self, pool: PoolView, now: float) -> None:
+        candidates, excluded = pool.explain(now)
+        self.rows = {row["backend"]: row for row in candidates}
+        self.reasons = {row["backend"]: row["why"] for row in excluded}
+
+
+def pool_totals(pool: PoolView) -> dict[str, object]:
+    """What is known of a pool as a whole."""
     return {
         "name": pool.name,
         "policy": pool.policy_name,
@@ -30,8 +36,17 @@ def pool_figures(pool: PoolView, now: float) -> dict[str, object]:
         "shed": dict(pool.shed),
         "queue": {name: pool.queue.waiting(n) for n, name in enumerate(("high", "normal", "low"))},
         "queued": _totals(pool.queued),
-        "backends": backends,
     }
+
+
+def backend_figures(backend: BackendView, why: Why, now: float) -> dict[str, object]:
+    """What is known of one backend of the pool that `why` was made of."""
+    figures = _backend_figures(backend, now)
+    row = why.rows.get(backend.name)
+    figures["score"] = None if row is None else _rounded(row.get("score"))
+    figures["terms"] = None if row is None else _terms(row)
+    figures["excluded"] = why.reasons.get(backend.name)
+    return figures
 
 
 def _backend_figures(backend: BackendView, now: float) -> dict[str, object]:

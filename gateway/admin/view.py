@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from gateway.admin.cache import CacheHolder
+from gateway.admin.cache import CacheHolder, RouteCount
 from gateway.pool.figures import BackendFigures, PoolFigures
+from gateway.pool.stats import Histogram
 
 Rows = list[dict[str, object]]
 
@@ -62,8 +63,41 @@ class ExpositionView(Protocol):
 class DecisionsView(Protocol):
     """The decisions that were recorded."""
 
-    def latest(self, limit: int) -> Rows:
-        """Newest first."""
+    @property
+    def recorded(self) -> int:
+        """How many there have been."""
+
+    def latest(self, limit: int, request_id: str | None = None) -> Rows:
+        """Newest first, of all requests or of those with this id."""
+
+    def brief(self, limit: int) -> Rows:
+        """The same, each with only the best of its candidates and the first of those left out."""
+
+
+class RouteView(RouteCount, Protocol):
+    """One route's figures; `requests` by method and status."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def requests(self) -> Mapping[tuple[str, int], int]: ...
+    @property
+    def failed_below_500(self) -> int: ...
+    @property
+    def duration(self) -> Histogram: ...
+    @property
+    def bytes_in(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
+
+
+class MetricsView(Protocol):
+    """The figures that no pool owns; route "-" is that of requests no route took."""
+
+    @property
+    def routes(self) -> Mapping[str, RouteView]: ...
 
 
 class AdminView(CacheHolder, Protocol):
@@ -93,5 +127,11 @@ class AdminView(CacheHolder, Protocol):
     def exposition(self) -> ExpositionView: ...
     @property
     def decisions(self) -> DecisionsView: ...
+    @property
+    def metrics(self) -> MetricsView: ...
+    @property
+    def configuration(self) -> Mapping[str, object]:
+        """The configuration in force, without its secrets."""
+
     def ready(self) -> tuple[bool, str]:
         """(is there somebody to serve requests, why or why not)."""

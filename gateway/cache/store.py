@@ -53,6 +53,7 @@ class Purge:
 class LocalStore(Protocol):
     """Entries in this process's memory: plain calls, no waiting."""
 
+    max_bytes: int
     figures: StoreFigures
 
     def get(self, digest: bytes, now: float) -> Entry | None:

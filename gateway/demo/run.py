@@ -131,7 +131,8 @@ def guide(base: str, admin: str | None, children: Sequence[Child]) -> str:
         f"model='{MODEL}', messages=[{{'role': 'user', 'content': 'hello'}}]).choices[0].message.content)\"",
     ]
     if admin:
-        lines += ["", f"Metrics: {admin}/metrics   Backends: {admin}/api/pools   All of it: {admin}/"]
+        lines += ["", f"Console: {admin}/   Metrics: {admin}/metrics   Backends: {admin}/api/pools"]
+        lines += [f"In another terminal: gateway top --admin {admin}"]
     return "\n".join(lines)
 
 

@@ -18,6 +18,8 @@ OTHER = "OTHER"
 #: A client may send any token as a method; only these become a label of their own.
 _KNOWN = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 METHODS = {name: name for name in _KNOWN}
+#: Kinds of error that are the client's own doing, such as a path that no route takes.
+CALLERS = frozenset(kind for kind, rule in RULES.items() if rule.status < 500)
 
 _NAMES = frozenset(series.name for series in SERIES if not series.labels and series.type != "histogram")
 
@@ -26,8 +28,8 @@ class RouteStats:
     """One route's figures; `in_flight` is counted by whoever carries the request."""
 
     __slots__ = (
-        "audits", "bytes_in", "bytes_out", "cache", "duration", "errors", "in_flight", "mismatch_ratio",
-        "name", "requests", "saved_bytes", "saved_s",
+        "audits", "bytes_in", "bytes_out", "cache", "duration", "errors", "failed_below_500", "in_flight",
+        "mismatch_ratio", "name", "requests", "saved_bytes", "saved_s",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -36,6 +38,7 @@ class RouteStats:
         self.duration = Histogram()
         self.requests: dict[tuple[str, int], int] = {}
         self.errors: dict[str, int] = {}
+        self.failed_below_500 = 0  # though the client got another status: an answer that broke off
         self.bytes_in = 0
         self.bytes_out = 0
         self.cache: dict[str, int] = {}  # by result
@@ -108,3 +111,5 @@ class Metrics:
         if exchange.error is not None:
             kind = exchange.error if exchange.error in RULES else "other"
             stats.errors[kind] = stats.errors.get(kind, 0) + 1
+            if exchange.status < 500 and kind not in CALLERS:
+                stats.failed_below_500 += 1

@@ -25,6 +25,8 @@ from gateway.messages import AttemptTrace, Exchange, Outcome
 from gateway.pool.backend import BackendSpec
 from gateway.pool.pool import Pool
 from gateway.route_cache import RouteCache
+from gateway.settings.load import from_dict
+from gateway.settings.redacted import without_secrets
 from gateway.telemetry.decisions import Decisions
 from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.metrics import Metrics
@@ -33,6 +35,10 @@ from tests.unit.pool.asking import take
 
 MANUAL = Path(__file__).parents[2] / "docs" / "admin.md"
 ODD = "meta-llama/Llama-3@8b"
+CONFIG = {
+    "pools": {"chat": {"backends": ["http://10.0.0.1:8000"]}},
+    "routes": [{"name": "chat", "match": {"headers": {"x-tier": "s3cret"}}, "pool": "chat"}],
+}
 
 
 class View:
@@ -43,6 +49,7 @@ class View:
         self.started = clock.now() - 12.5
         self.compiled = True
         self.config_hash = "5f1c9a0b7e21"
+        self.configuration = without_secrets(from_dict(CONFIG))
         self.listeners = ["0.0.0.0:8080"]
         self.connections = 3
         self.draining = False
@@ -201,7 +208,7 @@ async def test_a_bad_limit_is_explained(session, limit):
 @pytest.mark.parametrize(
     ("method", "path", "status", "said"),
     [
-        ("GET", "/nothing", 404, "/ lists what there is"),
+        ("GET", "/nothing", 404, "/api lists what there is"),
         ("GET", "/api/pools/absent", 404, "there are: chat, meta-llama"),
         ("POST", "/api/pools/absent/backends/x/drain", 404, "there is no pool of that name"),
         ("POST", "/api/pools/chat/backends/x/drain", 404, "it has: gpu-1, gpu-2, gpu-3"),
@@ -253,17 +260,40 @@ async def test_a_rebound_name_cannot_drain_backends(session, view):
     assert (await ask(session, path, "POST", headers=local))[0] == 200
 
 
-async def test_the_index_page(session):
-    """`GET /` is a page that lists every path, needs nothing from elsewhere and may run nothing."""
-    async with session.get("/") as answer:
+async def test_the_list_of_paths(session):
+    """`GET /api` is a page that lists every path; its links lead somewhere, and nothing may run in it."""
+    async with session.get("/api") as answer:
         assert answer.status == 200 and answer.content_type == "text/html"
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
         html = await answer.text()
-    for path in re.findall(r'href="([^"]+)"', html):
-        async with session.get(path) as answer:
-            assert answer.status == 200
-    for resource in paths():
+    links = re.findall(r'href="([^"]+)"', html)
+    assert len(links) > 8
+    for path in links:
+        async with session.get(f"/{path.removeprefix('./')}") as answer:
+            assert answer.status == 200, path
+    for resource in paths() - {"/api", "/console/{file}"}:
         assert resource in html
+
+
+async def test_the_console_s_files(session):
+    """The page and what it loads, under a policy that lets nothing else run; kept by browsers, which ask
+    whether a file has changed."""
+    async with session.get("/") as answer:
+        assert answer.status == 200 and answer.content_type == "text/html"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'" in policy
+        assert "unsafe" not in policy
+        html = await answer.text()
+    for path in re.findall(r'(?:src|href)="(console/[^"]+)"', html):
+        async with session.get(f"/{path}") as answer:
+            assert answer.status == 200 and answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Cache-Control"] == "no-cache"
+            known = {"If-None-Match": answer.headers["ETag"]}
+        async with session.get(f"/{path}", headers=known) as answer:
+            assert answer.status == 304 and await answer.read() == b""
+    for path in ("/console/", "/console/..%2fserver.py", "/console/index.html", "/console/absent.js"):
+        async with session.get(path) as answer:
+            assert answer.status == 404, path
 
 
 def paths() -> set[str]:
@@ -311,7 +341,7 @@ def shape(value: object) -> object:
 async def test_the_manual_shows_real_answers(session, view):
     """Every path is in the manual, and each sample answer has the keys of a real one."""
     manual = MANUAL.read_text()
-    for path in paths():
+    for path in paths() - {"/console/{file}"}:
         assert f"`{path}" in manual or f"{path}`" in manual, f"docs/admin.md does not describe {path}"
     samples = re.findall(r"```sh\n\$ curl ([^\n]+)\n```\n\n```json\n(.*?)```", manual, re.S)
     assert len(samples) >= 8

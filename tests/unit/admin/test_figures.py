@@ -77,5 +77,5 @@ def test_the_page_escapes_what_it_shows():
     """A reason with markup in it is text; nothing on the page comes from elsewhere or runs."""
     html = page("1.0<b>", False, "<script>alert(1)</script>")
     assert "<script" not in html and "1.0&lt;b&gt;" in html and "&lt;script&gt;" in html
-    assert "http:" not in html and "https:" not in html and "src=" not in html
+    assert "http:" not in html and "https:" not in html and "src=" not in html and "style>" not in html
     assert "not ready: " in html and "not ready" not in page("1.0", True, "ready")

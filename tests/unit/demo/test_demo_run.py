@@ -93,6 +93,7 @@ async def test_settings_are_accepted() -> None:
     text = run.guide("http://127.0.0.1:8080", "http://127.0.0.1:9901", servers)
     assert "export OPENAI_BASE_URL=http://127.0.0.1:8080/v1" in text
     assert "http://127.0.0.1:9901/metrics" in text
+    assert "gateway top --admin http://127.0.0.1:9901" in text
     assert "demo-2: http://127.0.0.1:9002, 80 tokens/s" in text
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway import clock
 from gateway.messages import AttemptTrace, Exchange, Outcome
-from gateway.telemetry.decisions import Decisions
+from gateway.telemetry.decisions import BRIEF, Decisions
 
 
 def decided(number: int) -> Exchange:
@@ -35,6 +35,38 @@ def test_exchanges_without_a_decision_are_not_kept():
     exchange.decision = []
     decisions.add(exchange)
     assert decisions.latest(10) == []
+
+
+def test_decisions_of_one_request():
+    """By its id as it is shown, whatever a client put into it; how many there were ever is counted."""
+    decisions = Decisions(size=3)
+    for number in (1, 2, 1, 3):
+        decisions.add(decided(number))
+    assert decisions.recorded == 4
+    assert [d["request_id"] for d in decisions.latest(10, "req-1")] == ["req-1"]
+    assert decisions.latest(10, "req-9") == []
+    odd = decided(7)
+    odd.request_id = "a\ud800"
+    decisions.add(odd)
+    assert len(decisions.latest(10, decisions.latest(1)[0]["request_id"])) == 1
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 29))
+def test_the_short_form_has_the_best_and_the_chosen(candidates: int, excluded: int, chosen: int):
+    """The first candidates, the chosen one wherever it stood, the first left out, and how many there were."""
+    exchange = decided(1)
+    rows = [{"backend": f"b{n}", "score": n / 10} for n in range(candidates)]
+    out = [{"backend": f"x{n}", "why": "down"} for n in range(excluded)]
+    exchange.decision = [AttemptTrace("gpus", "least_latency", f"b{chosen}", rows, out)]
+    decisions = Decisions()
+    decisions.add(exchange)
+    (attempt,) = decisions.brief(1)[0]["attempts"]
+    assert attempt["candidates_total"] == candidates and attempt["excluded_total"] == excluded
+    assert attempt["candidates"][:BRIEF] == rows[:BRIEF] and attempt["excluded"] == out[:BRIEF]
+    among = [row["backend"] for row in attempt["candidates"]]
+    assert (f"b{chosen}" in among) == (chosen < candidates)
+    assert len(among) == len(set(among)) <= BRIEF + 1
+    assert len(rows) == candidates and len(out) == excluded  # what is kept is whole
 
 
 def test_a_decision_tells_the_whole_story():
