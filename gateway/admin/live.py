@@ -19,6 +19,7 @@ from gateway.admin.view import AdminView
 
 BEAT_S = 0.5
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.5, 10.0
+EARLY_S = 0.05
 MAX_LISTENERS = 20
 MAX_DECISIONS = 50
 #: A document that is no older than this is not made again for somebody who has just come.
@@ -69,8 +70,13 @@ def event(name: str, data: bytes) -> bytes:
 
 
 def until_beat(now: float, interval_s: float) -> float:
-    """Seconds until the next multiple of `interval_s`, so that all with the same interval wake together."""
-    return interval_s - now % interval_s
+    """Seconds until the next multiple of `interval_s`, so that all with the same interval wake together.
+
+    One that is about to come is passed over: timers run early by up to a millisecond, and who was woken just
+    before his beat would be sent the same again until it has come.
+    """
+    left_s = interval_s - now % interval_s
+    return left_s if left_s > EARLY_S else left_s + interval_s
 
 
 def parse_interval(text: str) -> float | None:
