@@ -100,8 +100,13 @@ COMPILED = (
     "gateway/routing/routes.py",
     "gateway/sizes.py",
     "gateway/telemetry/decisions.py",
+    "gateway/telemetry/exemplars.py",
     "gateway/telemetry/metrics.py",
     "gateway/telemetry/observer.py",
+    "gateway/tracing.py",
+    "gateway/tokens/events.py",
+    "gateway/tokens/meter.py",
+    "gateway/tokens/usage.py",
     "gateway/visit.py",
 )
 

@@ -59,7 +59,10 @@ from gateway.telemetry.exposition import Exposition
 from gateway.telemetry.lag import measure_lag
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observer import Telemetry
+from gateway.telemetry.otlp import OtlpExporter
+from gateway.telemetry.traces import Traces
 from gateway.telemetry.writer import to_fd
+from gateway.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +106,7 @@ class App:
             self.cache = build_cache(settings, self.tasks.spawn, self._rng)
         except CacheError as error:
             raise StartError(str(error)) from None
+        self.traces = _build_traces(settings)
         self._cache_life = CacheLife(self.cache, snapshot_path(settings)) if self.cache else None
         self.cached_routes: dict[str, RouteCache] = {}
         self._asker: VersionAsker | None = None  # of routes that tell versions of models apart by asking
@@ -145,7 +149,7 @@ class App:
         loop = asyncio.get_running_loop()
         self._outbox = Outbox(loop.call_soon)
         settings = self.settings
-        telemetry = Telemetry(self.metrics, self.access_log, self.decisions)
+        telemetry = Telemetry(self.metrics, self.access_log, self.decisions, self.traces)
         routes = build_routes(settings)
         self.cached_routes = build_route_caches(routes, settings, self.cache, self.metrics.route)
         proxy = self._proxy = Proxy(
@@ -158,6 +162,7 @@ class App:
             rng=self._rng,
         )
         proxy.refresher.detach = partial(DetachedClient, loop)
+        self._trace(proxy)
         listener = self._listener = Listener(settings.limits, proxy.serve, _log_crash, loop, self._outbox)
         self.metrics.watch("gateway_connections", lambda: len(listener.connections))
         self.metrics.watch("gateway_held_body_bytes", lambda: listener.held_bytes)
@@ -175,6 +180,15 @@ class App:
             raise
         self._start_services()
         self._start_audits(proxy)
+
+    def _trace(self, proxy: Proxy) -> None:
+        """Give requests their place in traces, if that is wanted."""
+        traces, rule = self.traces, self.settings.tracing
+        if traces is None or rule is None:
+            return
+        proxy.tracer = Tracer(rule.sample, self._rng)
+        self.metrics.watch("gateway_trace_spans_exported_total", lambda: traces.exported)
+        self.metrics.watch("gateway_trace_spans_dropped_total", lambda: traces.dropped)
 
     def _start_services(self) -> None:
         for name, work in (
@@ -316,6 +330,8 @@ class App:
             await self._cache_life.end()
         await self.tasks.close()
         await self.access_log.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
 
 
 async def serve(app: App, lines: logs.Logs) -> None:
@@ -375,6 +391,19 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
     finally:
         lines.close()
     return 0
+
+
+def _build_traces(settings: Settings) -> Traces | None:
+    """Where spans go, if they are wanted. Raises StartError without the extra."""
+    rule = settings.tracing
+    if rule is None:
+        return None
+    patterns = {route.name: route.path for route in build_routes(settings)}
+    try:
+        exporter = OtlpExporter(rule.otlp, rule.headers, rule.timeout, rule.service_name, __version__)
+    except ImportError as error:
+        raise StartError(f"tracing: {error}") from None
+    return Traces(exporter, patterns)
 
 
 def _log_change(pool: str, backend: Backend, old: State, new: State, why: str) -> None:

@@ -184,6 +184,7 @@ def build_lane(
         priority=("high", "normal", "low").index(route.priority),
         priority_header=route.priority_header,
         affinity=affinity_rule(rules.policy, rules.affinity),
+        tokens=settings.metrics.tokens,
         observer=observer,
         rng=rng,
         date=date,

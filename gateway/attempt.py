@@ -6,9 +6,10 @@ from gateway.errors import ClientGone, GatewayError
 from gateway.health.faults import OUTCOMES
 from gateway.http.headers import status_line
 from gateway.lanes import Lane
-from gateway.messages import AttemptTrace, Exchange, Outcome, Request, ResponseHead
+from gateway.messages import AttemptTrace, Exchange, Outcome, Request, ResponseHead, TracedAttempt
 from gateway.pool.lease import Lease
 from gateway.ports import Capture, Client, Connections, Dialing, Upstream
+from gateway.tokens.meter import Meter
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -62,7 +63,9 @@ class Task:
 class Attempt:
     """One attempt under way; owns its lease and its connection until `end`, which is called exactly once."""
 
-    __slots__ = ("connection", "lease", "outcome", "retry_after_s", "sent", "task", "trace")
+    __slots__ = (
+        "connection", "lease", "meter", "outcome", "retry_after_s", "sent", "task", "trace", "traced",
+    )  # fmt: skip
 
     def __init__(self, task: Task, lease: Lease, trace: AttemptTrace | None) -> None:
         self.task = task
@@ -71,10 +74,19 @@ class Attempt:
         self.connection: Upstream | None = None
         self.sent = 0.0  # when; 0.0 as long as nothing was
         self.outcome = Outcome.CANCELLED
+        self.meter: Meter | None = None  # of an answer whose tokens are counted
         self.retry_after_s: float | None = None
         if trace is not None:
             trace.backend = lease.backend.name
-        task.record.attempts += 1
+        record = task.record
+        record.attempts += 1
+        self.traced: TracedAttempt | None = None
+        if record.trace is not None:
+            backend = lease.backend
+            path = task.target.partition(b"?")[0].decode("latin-1")
+            self.traced = record.trace.attempt(
+                backend.pool, backend.name, backend.url.rstrip("/") + path, lease.started
+            )
 
     def __repr__(self) -> str:
         return f"<Attempt at {self.lease.backend.name}{' sent' if self.sent else ''} {self.outcome.label}>"
@@ -94,6 +106,7 @@ class Attempt:
         client, lane = task.client, task.lane
         until = at + lane.connect_s
         until = min(until, task.total_at)
+        began = at
         dialing = connections.connect(client.wake)
         try:
             while not self.dialled(connections, dialing, at, until):
@@ -101,6 +114,8 @@ class Attempt:
         except (GatewayError, ClientGone):
             dialing.give_up()
             raise
+        finally:
+            task.record.connect_s += at - began
 
     def dialled(self, connections: Connections, dialing: Dialing, at: float, until: float) -> bool:
         """Send once the connection stands; False as long as it does not."""
@@ -127,6 +142,8 @@ class Attempt:
         if task.told:
             left_s = task.total_at - at
             host_line = b"%bX-Gateway-Timeout: %.3fs\r\n" % (host_line, left_s if left_s > 0.0 else 0.0)
+        if self.traced is not None:
+            host_line = b"%btraceparent: %b\r\n" % (host_line, self.traced.header)
         connection.send(
             b"%b %b%b%b%b" % (head.method.encode(), connections.prefix, task.target, host_line, task.tail),
             [] if request.streamed else request.body,
@@ -222,8 +239,14 @@ class Attempt:
     def failed(self, error: GatewayError) -> None:
         """Note what the attempt failed with."""
         self.outcome = OUTCOMES.get(error.kind, Outcome.CANCELLED)
+        self.note(error.kind)
+
+    def note(self, problem: str) -> None:
+        """Note the kind of error, where that is recorded."""
         if self.trace is not None:
-            self.trace.error = error.kind
+            self.trace.error = problem
+        if self.traced is not None:
+            self.traced.error = problem
 
     def judge(self, head: ResponseHead, at: float) -> None:
         """Note what the answer's status says of the backend; its first byte came at `at`."""
@@ -245,6 +268,8 @@ class Attempt:
         `on_left` hears whether the backend was seen to stop within a second; see `Upstream.leave`.
         """
         connection = self.connection
+        if self.traced is not None:
+            self._note_end(self.traced, at)
         if connection is not None:
             if on_left is None:
                 connection.release(reuse)
@@ -252,12 +277,23 @@ class Attempt:
                 connection.leave(on_left)
             if self.task.request.streamed:
                 self.task.client.end_upload()
+        if self.meter is not None:
+            self.meter.end(self.task.record)
         trace = self.trace
         if trace is not None:
             trace.outcome = self.outcome
             trace.ended_s = at - self.lease.started
         # Last: whoever waits for a place here may be given it at once, and take the connection as well.
         self.lease.close(self.outcome, at, self.retry_after_s)
+
+    def _note_end(self, traced: TracedAttempt, at: float) -> None:
+        """Note what its span tells, while the connection still knows it."""
+        traced.ended, traced.sent, traced.outcome = at, self.sent, self.outcome
+        head = None if self.connection is None else self.connection.reader.head
+        if head is not None:
+            traced.status = head.status
+            first_byte = self.task.record.first_byte
+            traced.first_byte = first_byte if first_byte >= self.sent else 0.0
 
 
 def no_first_byte() -> GatewayError:

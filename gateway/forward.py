@@ -134,8 +134,12 @@ class Forward:
             pool.queue.leave(ticket, at)
             if ticket.grant is not None:
                 ticket.grant.close(Outcome.CANCELLED, lane.now())
+            if task.record.trace is not None:
+                task.record.trace.waited(pool.name, ticket.entered, lane.now())
             raise
         task.record.queued_s += at - ticket.entered
+        if task.record.trace is not None:
+            task.record.trace.waited(pool.name, ticket.entered, at)
         return lease, at
 
     async def _rest(self, attempt: Attempt, at: float, pause: float) -> float:

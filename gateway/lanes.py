@@ -39,6 +39,7 @@ class Lane:
     priority: int  # 0 high, 1 normal, 2 low
     priority_header: Literal["any", "lower", "off"]  # what a request's own wish may do
     affinity: AffinityRule | None  # what ties requests to backends; None where the policy does not ask
+    tokens: bool  # those of its answers are counted
     observer: Observer
     rng: random.Random
     date: DateField

@@ -1,6 +1,13 @@
 """What flows between the rooms: how an attempt ended, and a request's facts that deciding code needs."""
 
 import enum
+from random import Random
+from typing import Final
+
+#: What an answer's body is to who looks for tokens in it: nothing, JSON, or an event stream; uncompressed.
+OTHER: Final = 0
+JSON: Final = 1
+EVENTS: Final = 2
 
 
 class Outcome(enum.IntEnum):
@@ -45,9 +52,14 @@ class Exchange:
     ended: float = 0.0
     overhead_s: float = 0.0
     queued_s: float = 0.0  # waited for a backend below its limit
+    connect_s: float = 0.0  # waited for new connections to backends
     cache: str = ""  # hit, miss, stale, coalesced, bypass; "" where the route has no cache
     cache_detail: str = ""  # why it went past the cache, or what is stale
+    first_token: float = 0.0  # when the first event with content came
+    prompt_tokens: int = -1  # of the backend's answer to this request; -1: not known
+    completion_tokens: int = -1
     decision: "list[AttemptTrace] | None" = None
+    trace: "Trace | None" = None  # always None where tracing is off
 
     def __init__(self, method: str, path: str, request_id: str, client: str, started: float) -> None:
         self.method = method
@@ -83,6 +95,88 @@ class AttemptTrace:
         self.ended_s = 0.0  # seconds from the attempt's start to its end
 
 
+class Trace:
+    """A request's place in a distributed trace, and what spans are made of once it has ended.
+
+    Ids are lower-case hex; `parent_id` is the client's span, "" where the trace begins here. `restarted`:
+    what the client says of a trace is void, and must not be passed on. Times as in `Exchange`.
+    """
+
+    __slots__ = (
+        "_rng", "attempts", "flags", "host", "parent_id", "restarted", "sampled", "span_id", "state",
+        "trace_id", "waits",
+    )  # fmt: skip
+
+    def __init__(self, trace_id: str, parent_id: str, span_id: str, sampled: bool, rng: Random) -> None:
+        self.trace_id = trace_id
+        self.parent_id = parent_id
+        self.span_id = span_id
+        self.sampled = sampled
+        self.restarted = False
+        self.flags = "01" if sampled else "00"
+        self.state = ""  # the client's tracestate
+        self.host = b""  # the request's Host
+        self.attempts: list[TracedAttempt] = []
+        self.waits: list[tuple[str, str, float, float]] = []  # span id, pool, from, until
+        self._rng = rng
+
+    def __repr__(self) -> str:
+        return f"<Trace {self.trace_id}{' sampled' if self.sampled else ''} {len(self.attempts)} attempts>"
+
+    @property
+    def size(self) -> int:
+        """How many spans it makes."""
+        return 1 + len(self.attempts) + len(self.waits)
+
+    def attempt(self, pool: str, backend: str, url: str, started: float) -> "TracedAttempt | None":
+        """Note the begin of an attempt; None where the trace is not sampled."""
+        if not self.sampled:
+            return None
+        span_id = self._span_id()
+        header = f"00-{self.trace_id}-{span_id}-{self.flags}".encode()
+        attempt = TracedAttempt(span_id, header, pool, backend, url, started)
+        self.attempts.append(attempt)
+        return attempt
+
+    def waited(self, pool: str, since: float, until: float) -> None:
+        """Note a wait in the pool's queue."""
+        if self.sampled:
+            self.waits.append((self._span_id(), pool, since, until))
+
+    def _span_id(self) -> str:
+        return f"{self._rng.getrandbits(64) or 1:016x}"
+
+
+class TracedAttempt:
+    """One attempt of a traced request; 0.0, 0 and "": it has not come. `header`: the value of traceparent."""
+
+    __slots__ = (
+        "backend", "ended", "error", "first_byte", "header", "hedge", "lost", "outcome", "pool", "sent",
+        "span_id", "started", "status", "url",
+    )  # fmt: skip
+
+    def __init__(
+        self, span_id: str, header: bytes, pool: str, backend: str, url: str, started: float
+    ) -> None:
+        self.span_id = span_id
+        self.header = header
+        self.pool = pool
+        self.backend = backend
+        self.url = url  # without query
+        self.started = started
+        self.sent = 0.0
+        self.first_byte = 0.0
+        self.ended = 0.0
+        self.status = 0
+        self.outcome = Outcome.CANCELLED
+        self.error = ""
+        self.hedge = False  # made before the one before it had failed
+        self.lost = False  # another one answered first
+
+    def __repr__(self) -> str:
+        return f"<TracedAttempt at {self.backend} {self.outcome.label}>"
+
+
 class RequestHead:
     """A request head as understood: shared by all requests with the same bytes, never changed once made.
 
@@ -107,6 +201,7 @@ class RequestHead:
     timeout_s: float | None = None  # X-Gateway-Timeout: all there is to wait
     priority: int | None = None  # X-Gateway-Priority: 0 high, 1 normal, 2 low
     explain: bool = False  # X-Gateway-Explain: the decision is asked for
+    with_trace: bool = False  # among the fields to forward is a tracestate, or one traceparent too many
     claims: dict[bytes, bytes] | None = None  # X-Forwarded-* as received, lower-case names
 
     def __repr__(self) -> str:
@@ -167,6 +262,7 @@ class ResponseHead:
     has_date: bool = False
     retry_after: bytes = b""
     keep_alive: bool = True
+    media: int = OTHER
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status}>"

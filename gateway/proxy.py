@@ -25,6 +25,7 @@ from gateway.route_cache import RouteCache
 from gateway.routing.body import read_body, replace_model
 from gateway.routing.known import MAX_KNOWN, KnownBodies
 from gateway.routing.routes import Route, Routes
+from gateway.tracing import Tracer, without_trace
 from gateway.visit import Visit
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Proxy:
         self._make_id = make_id
         self._rng = rng
         self.refresher = Refresher(make_id)
+        self.tracer: Tracer | None = None
         self._own = OwnReplies(routes)
         for path in paths.values():
             if path.cache is not None:
@@ -128,6 +130,8 @@ class Proxy:
             head.method, head.path, request.request_id or self._make_id(), client.peer, request.started
         )
         record.route = NO_ROUTE
+        if self.tracer is not None:
+            self.tracer.begin(request, record)
         try:
             if head.method not in _NEVER_OURS and self._own.answers(client, request, record):
                 return
@@ -288,5 +292,7 @@ class Proxy:
         fields = request.head.fields
         if capture is not None and capture.conditional is not None:
             fields = capture.conditional
+        if record.trace is not None and record.trace.restarted:
+            fields = without_trace(fields)
         lines = forwarding(client, request.head, self._trusted)
         return request_tail(request, fields, lines, record.request_id), target

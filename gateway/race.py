@@ -163,6 +163,8 @@ def _second(
     lane.budget.withdraw(at)
     hedger.spend()
     attempt = Attempt(task, lease, trace)
+    if attempt.traced is not None:
+        attempt.traced.hedge = True
     if trace is not None:
         task.record.decision = [*(task.record.decision or ()), trace]
     return Rival(attempt, at)
@@ -223,6 +225,8 @@ def _over(
 
 def _leave(attempt: Attempt, hedger: Hedger, at: float) -> None:
     """End an attempt that is not wanted any more, and watch whether its backend stops."""
+    if attempt.traced is not None:
+        attempt.traced.lost = attempt.outcome is Outcome.CANCELLED
     if attempt.outcome is Outcome.CANCELLED and attempt.connection is not None:
         now = attempt.task.lane.now
         attempt.end(at, False, lambda freed: hedger.cancelled(freed, now()))

@@ -7,8 +7,10 @@ from gateway.errors import ClientGone, GatewayError
 from gateway.health.faults import OUTCOMES
 from gateway.http.headers import status_line
 from gateway.lanes import UPGRADE, decision_line
-from gateway.messages import Outcome, ResponseHead
-from gateway.ports import Capture, Upstream
+from gateway.messages import JSON, OTHER, Outcome, ResponseHead
+from gateway.ports import Capture, Sink, Upstream
+from gateway.tokens.meter import Meter, count_usage
+from gateway.tokens.usage import usage_in
 
 
 def reply_whole(task: Task, attempt: Attempt, head: ResponseHead) -> bool:
@@ -20,13 +22,15 @@ def reply_whole(task: Task, attempt: Attempt, head: ResponseHead) -> bool:
         return False
     task.record.status = head.status
     capture, body = task.capture, connection.take_body()
-    if capture is None:
-        task.client.reply_whole(task.request, head.status, _fields(task, attempt, head, b""), body)
-        return True
-    line = capture.head(head, reader.content_length, False, attempt.sent)
+    line = b"" if capture is None else capture.head(head, reader.content_length, False, attempt.sent)
     task.client.reply_whole(task.request, head.status, _fields(task, attempt, head, line), body)
-    if capture.active:
+    if capture is not None and capture.active:
         capture.whole(body, task.record.first_byte - attempt.sent)
+    if head.media == JSON:
+        if _has_tokens(task, head):
+            count_usage(attempt.lease.backend.tokens, usage_in(body), task.record)
+    elif (meter := _metered(task, attempt, head, task.client)) is not None:
+        meter.take(body, task.record.first_byte)
     return True
 
 
@@ -47,7 +51,8 @@ async def relay(task: Task, attempt: Attempt, head: ResponseHead) -> None:
     client.begin_reply(task.request, head.status, fields, length, head.has_body)
     if capture is not None:
         capture.begin(connection)
-    connection.stream_to(client if capture is None else capture, task.record.stream)
+    sink: Sink = client if capture is None else capture
+    connection.stream_to(_metered(task, attempt, head, sink) or sink, task.record.stream)
     if not reader.complete:
         if capture is None:
             client.relay_from(connection)
@@ -61,8 +66,7 @@ async def relay(task: Task, attempt: Attempt, head: ResponseHead) -> None:
             late = error.kind == "total_timeout"
             attempt.outcome = Outcome.CANCELLED if late else OUTCOMES.get(error.kind, Outcome.CANCELLED)
             task.record.error = error.kind
-            if attempt.trace is not None:
-                attempt.trace.error = error.kind
+            attempt.note(error.kind)
             return
     if capture is not None:
         capture.finish(task.lane.now() - attempt.sent)
@@ -78,6 +82,25 @@ def _captured(task: Task, attempt: Attempt, head: ResponseHead) -> tuple[Capture
     reader = connection.reader
     line = capture.head(head, reader.content_length, reader.until_close, attempt.sent)
     return (capture if capture.active else None), line
+
+
+def _has_tokens(task: Task, head: ResponseHead) -> bool:
+    """Whether tokens may be told of in an answer with this head.
+
+    One to GET may tell of some, too, but of such as were made before.
+    """
+    if head.media == OTHER or not task.lane.tokens:
+        return False
+    return 200 <= head.status < 300 and task.request.head.method == "POST"
+
+
+def _metered(task: Task, attempt: Attempt, head: ResponseHead, sink: Sink) -> Meter | None:
+    """What counts the answer's tokens on their way to `sink`; None where that is of no use."""
+    if not _has_tokens(task, head) or attempt.connection is None:
+        return None
+    stats = attempt.lease.backend.tokens
+    meter = attempt.meter = Meter(stats, attempt.connection, sink, head.media, attempt.sent)
+    return meter
 
 
 async def _body(task: Task, connection: Upstream, capture: Capture | None) -> None:

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"
 COMPOSE: dict[str, Any] = yaml.safe_load((CONFIG / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-MODELS = {name: service for name, service in SERVICES.items() if name != "gateway"}
+OBSERVING = {name: service for name, service in SERVICES.items() if "profiles" in service}
+MODELS = {name: service for name, service in SERVICES.items() if name not in ("gateway", *OBSERVING)}
 IMAGE_FILE = "/etc/gateway/gateway.yaml"
 
 
@@ -117,12 +120,19 @@ def test_what_the_image_needs_reaches_the_builder() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_services_are_confined(name: str) -> None:
-    """All of one image, nothing writable but /tmp, no capability, and no stranger's image of that name."""
+    """Nothing writable but /tmp and volumes of their own, no capability."""
     service = SERVICES[name]
-    assert service["image"] == "gateway"
     assert service["read_only"] is True
     assert service["tmpfs"] == ["/tmp"]
     assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", ["gateway", *MODELS])
+def test_gateway_and_models_are_of_one_image(name: str) -> None:
+    """And that is no stranger's image of the same name."""
+    service = SERVICES[name]
+    assert service["image"] == "gateway"
     assert ("build" in service) is not (service.get("pull_policy") == "never")
 
 
@@ -154,6 +164,99 @@ def test_the_gateway_s_backends_are_the_services() -> None:
 def test_the_admin_side_is_published_on_loopback_only() -> None:
     """It has no password."""
     assert SERVICES["gateway"]["ports"] == ["8080:8080", "127.0.0.1:9901:9901"]
+
+
+def test_the_compose_file_is_one() -> None:
+    """The schema of the Compose specification, which check-jsonschema brings, accepts it."""
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    ran = subprocess.run(
+        [*checker, str(CONFIG / "compose.yaml")], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert ran.returncode == 0, ran.stdout
+
+
+# Prometheus and Grafana, in the profile `observability`.
+
+
+def mounts(name: str) -> dict[str, tuple[str, str]]:
+    """What a service sees where: by the path inside, the source and the mode."""
+    found = {}
+    for volume in SERVICES[name]["volumes"]:
+        source, target, mode = (volume + ":rw").split(":")[:3]
+        found[target] = (source, mode)
+    return found
+
+
+def test_observers_are_known_and_asked_for() -> None:
+    """Two services, none of which starts unasked; their images are official ones of one exact version."""
+    assert OBSERVING.keys() == {"prometheus", "grafana"}
+    for name, repository in (("prometheus", "prom/prometheus"), ("grafana", "grafana/grafana")):
+        assert OBSERVING[name]["profiles"] == ["observability"]
+        assert re.fullmatch(rf"{repository}:v?\d+\.\d+\.\d+", OBSERVING[name]["image"])
+
+
+@pytest.mark.parametrize("name", OBSERVING)
+def test_observers_are_reached_from_this_machine_only(name: str) -> None:
+    """Neither asks for a password."""
+    assert all(port.startswith("127.0.0.1:") for port in OBSERVING[name]["ports"])
+
+
+@pytest.mark.parametrize("name", OBSERVING)
+def test_what_is_mounted_exists(name: str) -> None:
+    """Files and folders of config/ are there and read-only; what is written goes to a declared volume."""
+    for source, mode in mounts(name).values():
+        if source.startswith("./"):
+            assert (CONFIG / source).exists(), source
+            assert mode == "ro", source
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+def test_prometheus_is_told_what_is_shipped() -> None:
+    """The same configuration but for the target; its rules are mounted where it looks for them."""
+    command = SERVICES["prometheus"]["command"]
+    (file,) = (Path(option.partition("=")[2]) for option in command if option.startswith("--config.file="))
+    here = yaml.safe_load((CONFIG / mounts("prometheus")[str(file)][0]).read_text())
+    shipped = yaml.safe_load((CONFIG / "prometheus" / "prometheus.yaml").read_text())
+    (job,) = here["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["gateway:9901"]}]
+    job["static_configs"] = shipped["scrape_configs"][0]["static_configs"]
+    assert here == shipped
+    for rules in here["rule_files"]:
+        assert mounts("prometheus")[str(file.parent / rules)][0] == f"./prometheus/{rules}"
+    assert f"--storage.tsdb.path={file.parent.parent.parent / 'prometheus'}" in command
+    assert mounts("prometheus")["/prometheus"] == ("prometheus", "rw")
+
+
+def test_grafana_finds_its_boards() -> None:
+    """The folders of provisioning are those that Grafana reads; the boards are where the provider says."""
+    inside = mounts("grafana")
+    provisioning = CONFIG / inside["/etc/grafana/provisioning"][0]
+    assert {path.name for path in provisioning.iterdir()} == {"datasources", "dashboards"}
+    (file,) = (provisioning / "dashboards").iterdir()
+    (provider,) = yaml.safe_load(file.read_text())["providers"]
+    boards = CONFIG / inside[provider["options"]["path"]][0]
+    home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert str(home.parent) == provider["options"]["path"]
+    assert home.name in {path.name for path in boards.glob("*.json")}
+
+
+def test_grafana_finds_prometheus() -> None:
+    """The datasource's address is a variable that the compose file sets, to the service of that name."""
+    (file,) = (CONFIG / "grafana" / "provisioning" / "datasources").iterdir()
+    (source,) = yaml.safe_load(file.read_text())["datasources"]
+    (variable,) = re.findall(r"^\$\{(\w+)\}$", source["url"])
+    assert SERVICES["grafana"]["environment"][variable] == "http://prometheus:9090"
+    assert SERVICES["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
+
+
+def test_nobody_is_grafana_s_administrator() -> None:
+    """Who reaches it may look; there is no account with a password that everybody knows."""
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
 
 
 def test_there_is_time_to_drain() -> None:

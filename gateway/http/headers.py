@@ -12,6 +12,7 @@ from enum import IntEnum
 from http import HTTPStatus
 
 from gateway.errors import GatewayError
+from gateway.messages import EVENTS, JSON, OTHER
 
 
 class Field(IntEnum):
@@ -35,6 +36,8 @@ class Field(IntEnum):
     TIMEOUT = 16
     PRIORITY = 17
     EXPLAIN = 18
+    TRACESTATE = 19
+    CODING = 20
 
 
 # RFC 9110 7.6.1, plus Proxy-* which speak to this hop only.
@@ -61,6 +64,7 @@ REQUEST_FIELDS: dict[bytes, Field] = {
     b"forwarded": Field.CLAIM,
     b"x-real-ip": Field.CLAIM,
     b"traceparent": Field.TRACEPARENT,
+    b"tracestate": Field.TRACESTATE,
     b"max-forwards": Field.MAX_FORWARDS,
     b"x-gateway-timeout": Field.TIMEOUT,
     b"x-gateway-priority": Field.PRIORITY,
@@ -69,6 +73,7 @@ REQUEST_FIELDS: dict[bytes, Field] = {
 RESPONSE_FIELDS: dict[bytes, Field] = {
     **_SHARED,
     b"retry-after": Field.RETRY_AFTER,
+    b"content-encoding": Field.CODING,
     b"date": Field.DATE,
     b"x-gateway-backend": Field.DROP,
     b"x-gateway-error": Field.DROP,
@@ -115,6 +120,12 @@ def parse_timeout(value: bytes) -> float:
     if not seconds > 0.0:
         raise ValueError("not a timeout")
     return seconds
+
+
+def media_of(content_type: bytes) -> int:
+    """Where tokens would be found in a body with this Content-Type: OTHER, JSON or EVENTS."""
+    kind = content_type.partition(b";")[0].rstrip().lower()
+    return EVENTS if kind == b"text/event-stream" else JSON if kind == b"application/json" else OTHER
 
 
 def list_tokens(values: list[bytes]) -> set[bytes]:

@@ -194,9 +194,13 @@ class RequestReader:
     def _on_traceparent(self, name: bytes, value: bytes) -> None:
         self._own.append(name)
         if self._trace_line:  # one too many; the first is taken
-            self._parts += (name, b": ", value, b"\r\n")
+            self._on_tracestate(name, value)
             return
         self._trace, self._trace_line = value, b"%b: %b\r\n" % (name, value)
+
+    def _on_tracestate(self, name: bytes, value: bytes) -> None:
+        self._parts += (name, b": ", value, b"\r\n")
+        self._head.with_trace = True
 
     def _on_host(self, name: bytes, value: bytes) -> None:
         self._hosts.append(value)
@@ -423,6 +427,7 @@ _READERS: dict[Field, Callable[[RequestReader, bytes, bytes], None]] = {
     Field.CLAIM: RequestReader._on_claim,
     Field.CONTENT_TYPE: RequestReader._on_content_type,
     Field.TRACEPARENT: RequestReader._on_traceparent,
+    Field.TRACESTATE: RequestReader._on_tracestate,
     Field.MAX_FORWARDS: RequestReader._on_max_forwards,
     Field.TIMEOUT: RequestReader._on_timeout,
     Field.PRIORITY: RequestReader._on_priority,

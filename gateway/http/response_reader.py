@@ -6,9 +6,9 @@ from collections.abc import Callable
 import httptools
 
 from gateway.errors import GatewayError
-from gateway.http.headers import RESPONSE_FIELDS, Field, list_tokens, parse_length, without_named
+from gateway.http.headers import RESPONSE_FIELDS, Field, list_tokens, media_of, parse_length, without_named
 from gateway.http.memo import HeadMemo
-from gateway.messages import ResponseHead
+from gateway.messages import OTHER, ResponseHead
 
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 100
@@ -27,7 +27,7 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_chunked", "_fields", "_head_bytes", "_interims", "_memo", "_named", "_parser", "_parts",
+        "_chunked", "_coded", "_fields", "_head_bytes", "_interims", "_memo", "_named", "_parser", "_parts",
         "_problem", "_quiet", "_received", "_tail", "_to_websocket", "_wants_upgrade",
         "_without_body", "_work", "complete", "content_length", "head", "interim", "pieces", "rest",
         "reusable", "switched", "until_close",
@@ -149,7 +149,7 @@ class ResponseReader:
         self._work = ResponseHead()
         self._parts = []
         self._named: list[bytes] | None = None
-        self._chunked = self._to_websocket = False
+        self._chunked = self._coded = self._to_websocket = False
         self._fields = 0
 
     def _learn(self, data: bytes) -> None:
@@ -219,7 +219,12 @@ class ResponseReader:
 
     # Fields with a meaning here.
 
-    def _note_forwarded(self, parts: list[bytes], name: bytes, value: bytes) -> None:
+    def _note_type(self, parts: list[bytes], name: bytes, value: bytes) -> None:
+        self._work.media = media_of(value)
+        parts += (name, b": ", value, b"\r\n")
+
+    def _note_content_coding(self, parts: list[bytes], name: bytes, value: bytes) -> None:
+        self._coded = self._coded or value.lower() not in (b"", b"identity")
         parts += (name, b": ", value, b"\r\n")
 
     def _note_date(self, parts: list[bytes], name: bytes, value: bytes) -> None:
@@ -269,6 +274,8 @@ class ResponseReader:
     def _final(self, work: ResponseHead, parser: httptools.HttpResponseParser) -> None:
         self._seal(work)
         status = work.status
+        if self._coded:
+            work.media = OTHER
         self.head = work
         work.keep_alive = self.reusable = (
             not self._wants_upgrade
@@ -298,7 +305,8 @@ _NOTES: dict[Field, Callable[[ResponseReader, list[bytes], bytes, bytes], None]]
     Field.UPGRADE: ResponseReader._note_upgrade,
     Field.CONTENT_LENGTH: ResponseReader._note_length,
     Field.TRANSFER_ENCODING: ResponseReader._note_coding,
-    Field.CONTENT_TYPE: ResponseReader._note_forwarded,
+    Field.CONTENT_TYPE: ResponseReader._note_type,
+    Field.CODING: ResponseReader._note_content_coding,
     Field.RETRY_AFTER: ResponseReader._note_retry_after,
     Field.DATE: ResponseReader._note_date,
 }

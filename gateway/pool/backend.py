@@ -16,7 +16,7 @@ from gateway.health.state import RESULTS, HealthRule, HealthState, Phase
 from gateway.messages import Outcome
 from gateway.pool.ewma import MAX_PENALTY_S, PeakEwma, Typical
 from gateway.pool.speed import Speed
-from gateway.pool.stats import Histogram
+from gateway.pool.stats import Histogram, TokenStats
 from gateway.pool.work import WorkModel
 
 State = Literal["up", "down", "ejected", "draining", "starting"]
@@ -137,6 +137,7 @@ class Backend(BackendView):
         "slow_start",
         "speed",
         "state",
+        "tokens",
         "typical",
         "url",
         "why",
@@ -169,6 +170,7 @@ class Backend(BackendView):
         self.outcomes = [0] * len(Outcome)
         self.first_byte = Histogram()
         self.duration = Histogram()
+        self.tokens = TokenStats()
         self.selected = 0
         self.health_checks: dict[str, int] = dict.fromkeys(RESULTS, 0)
         self.ejections: dict[str, int] = dict.fromkeys(REASONS, 0)

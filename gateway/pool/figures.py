@@ -6,7 +6,7 @@ What only one of them reads stands with him: see `admin/view.py` and `telemetry/
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from gateway.pool.stats import Histogram
+from gateway.pool.stats import Histogram, TokenStats
 
 
 class BackendFigures(Protocol):
@@ -26,6 +26,8 @@ class BackendFigures(Protocol):
     def first_byte(self) -> Histogram: ...
     @property
     def duration(self) -> Histogram: ...
+    @property
+    def tokens(self) -> TokenStats: ...
     @property
     def selected(self) -> int: ...
     @property

@@ -16,7 +16,7 @@ HIDDEN = "(hidden)"
 #: Keys with text of a user's own that is no secret.
 SHOWN = frozenset((
     "Affinity.field", "Backend.labels", "BackendTls.ca", "Cache.ignore", "Cache.path", "Match.model",
-    "Redis.namespace", "Rewrite.model", "RouteCache.ignore",
+    "Redis.namespace", "Rewrite.model", "RouteCache.ignore", "Tracing.service_name",
 ))  # fmt: skip
 #: Kinds whose readers take nothing that could hold a secret; choices begin with a backquote.
 OPEN = frozenset((

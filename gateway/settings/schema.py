@@ -17,6 +17,7 @@ from gateway.settings.fields import (
     Network,
     Size,
     SizeOrZero,
+    Switch,
     split_address,
 )
 from gateway.settings.kinds import choice, refused, whole
@@ -36,6 +37,7 @@ from gateway.settings.pools import (
     Timeouts,
 )
 from gateway.settings.routes import Match, Rewrite, Route, RouteTimeouts, Split
+from gateway.settings.tracing import Tracing
 
 __all__ = [
     "POLICIES",
@@ -51,6 +53,7 @@ __all__ = [
     "Listener",
     "Log",
     "Match",
+    "Metrics",
     "Outlier",
     "Pool",
     "Retries",
@@ -63,6 +66,7 @@ __all__ = [
     "Shutdown",
     "Split",
     "Timeouts",
+    "Tracing",
     "split_address",
 ]
 
@@ -91,6 +95,14 @@ class Log(Section):
     """The least important messages that are written."""
     access: Annotated[Access, choice(*get_args(Access))] = "json"
     """One JSON line for each request, or none."""
+
+
+class Metrics(Section):
+    """What is counted, beyond what is always counted."""
+
+    tokens: Switch = True
+    """Tokens of answers, and the times between them, for metrics and access log; a streamed event costs some
+    tenths of a microsecond more."""
 
 
 class Limits(Section):
@@ -151,12 +163,16 @@ class Settings(Section):
     address that only you can reach."""
     log: Log = Log()
     """What is written, and how much of it."""
+    metrics: Metrics = Metrics()
+    """What is counted."""
     limits: Limits = Limits()
     """What clients may ask of the gateway."""
     shutdown: Shutdown = Shutdown()
     """How it ends."""
     cache: Cache | None = None
     """The response cache."""
+    tracing: Tracing | None = None
+    """Spans of requests for an OpenTelemetry collector."""
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of your own proxies, such as `[10.0.0.0/8]`: what they say in `X-Forwarded-For`, `-Proto` and
     `-Host` is believed. From anyone else these fields are dropped."""

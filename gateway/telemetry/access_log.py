@@ -11,6 +11,7 @@ from gateway.messages import Exchange
 from gateway.telemetry.decisions import attempt_row
 from gateway.telemetry.text import tame
 from gateway.telemetry.writer import Writer
+from gateway.tracing import known_id
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,15 @@ class Line(msgspec.Struct, gc=False):
     overhead_ms: float
     cache: str | msgspec.UnsetType = msgspec.UNSET  # hit, miss, stale, coalesced, bypass
     cache_detail: str | msgspec.UnsetType = msgspec.UNSET
-    traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET  # as the client sent it
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET
     queued_ms: float | msgspec.UnsetType = msgspec.UNSET  # waited for a backend below its limit
+    connect_ms: float | msgspec.UnsetType = msgspec.UNSET  # waited for new connections to backends
+    sent_ms: float | msgspec.UnsetType = msgspec.UNSET  # from the head until it was sent to `backend`
     decision: list[dict[str, object]] | msgspec.UnsetType = msgspec.UNSET  # of about one request a second
+    ttft_ms: float | msgspec.UnsetType = msgspec.UNSET  # from sending until the first event with content
+    prompt_tokens: int | msgspec.UnsetType = msgspec.UNSET
+    completion_tokens: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccessLog:
@@ -143,8 +150,14 @@ class AccessLog:
             exchange.cache or msgspec.UNSET,
             exchange.cache_detail or msgspec.UNSET,
             tame(traceparent) if traceparent else msgspec.UNSET,
+            known_id(exchange) or msgspec.UNSET,
             _ms(exchange.queued_s) if exchange.queued_s else msgspec.UNSET,
+            _ms(exchange.connect_s) if exchange.connect_s else msgspec.UNSET,
+            _ms(exchange.sent - exchange.started) if exchange.sent else msgspec.UNSET,
             self._decision(exchange) if exchange.decision is not None else msgspec.UNSET,
+            _ms(exchange.first_token - exchange.sent) if exchange.first_token else msgspec.UNSET,
+            exchange.prompt_tokens if exchange.prompt_tokens >= 0 else msgspec.UNSET,
+            exchange.completion_tokens if exchange.completion_tokens >= 0 else msgspec.UNSET,
         )
 
     def _decision(self, exchange: Exchange) -> list[dict[str, object]] | msgspec.UnsetType:

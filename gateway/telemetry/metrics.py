@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.errors import RULES
 from gateway.messages import Exchange
 from gateway.pool.stats import Histogram
+from gateway.telemetry.exemplars import Exemplars
 from gateway.telemetry.series import LAG_BUCKETS_S, OVERHEAD_BUCKETS_S, SERIES
 
 #: Route label of requests that no route took. No configured name can begin with a dash.
@@ -53,12 +54,13 @@ class RouteStats:
 class Metrics:
     """The figures that no pool owns; `watch` adds those that others count."""
 
-    __slots__ = ("bypasses", "loop_lag", "overhead", "readers", "routes", "version")
+    __slots__ = ("bypasses", "exemplars", "loop_lag", "overhead", "readers", "routes", "version")
 
     def __init__(self, version: str) -> None:
         self.version = version
         self.routes: dict[str, RouteStats] = {}
         self.bypasses: dict[str, int] = {}  # by reason
+        self.exemplars = Exemplars()
         self.overhead = Histogram(OVERHEAD_BUCKETS_S)
         self.loop_lag = Histogram(LAG_BUCKETS_S)
         self.readers: dict[str, Callable[[], float]] = {}
@@ -97,6 +99,8 @@ class Metrics:
         if not exchange.upgraded:  # how long a tunnel stood says nothing about speed
             seconds = exchange.ended - exchange.started
             stats.duration.observe(seconds if seconds > 0.0 else 0.0)
+            if exchange.trace is not None or exchange.traceparent:
+                self.exemplars.note(name, exchange)
         if exchange.cache:
             stats.cache[exchange.cache] = stats.cache.get(exchange.cache, 0) + 1
             if exchange.cache == "bypass":

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from gateway.balancing.policy import NO_LIMIT
 from gateway.messages import Outcome
-from gateway.pool.stats import Histogram
+from gateway.pool.stats import Histogram, TokenStats
 from gateway.telemetry.figures import ScrapedBackend, ScrapedCache, ScrapedPool
 from gateway.telemetry.metrics import Metrics, RouteStats
 
@@ -98,6 +98,22 @@ def _outcomes(source: Source) -> Values:
             yield (pool.name, backend.name, label), backend.outcomes[outcome]
 
 
+def _tokens(source: Source) -> Values:
+    for pool, backend in source.backends():
+        tokens = backend.tokens
+        if tokens.prompt or tokens.completion:
+            yield (pool.name, backend.name, "prompt"), tokens.prompt
+            yield (pool.name, backend.name, "completion"), tokens.completion
+            yield (pool.name, backend.name, "cached"), tokens.cached
+
+
+def _of_streams(read: Callable[[TokenStats], Histogram]) -> Callable[[Source], Histograms]:
+    """Of backends that have streamed tokens: others would have two long histograms of nothing."""
+    return lambda source: [
+        ((pool.name, b.name), read(b.tokens)) for pool, b in source.backends() if b.tokens.first.total
+    ]
+
+
 def _cached(source: Source) -> Values:
     for route in source.metrics.routes.values():
         for result, count in route.cache.items():
@@ -171,6 +187,7 @@ VALUES: dict[str, Callable[[Source], Values]] = {
     "gateway_request_bytes_total": _of_route(lambda route: route.bytes_in),
     "gateway_response_bytes_total": _of_route(lambda route: route.bytes_out),
     "gateway_backend_requests_total": _outcomes,
+    "gateway_tokens_total": _tokens,
     "gateway_backend_in_flight": _of_backend(lambda _, backend: backend.in_flight),
     "gateway_backend_up": _of_backend(lambda _, backend: int(backend.state in ("up", "starting"))),
     "gateway_backend_weight": _of_backend(lambda _, backend: backend.weight),
@@ -223,6 +240,8 @@ HISTOGRAMS: dict[str, Callable[[Source], Histograms]] = {
     "gateway_backend_duration_seconds": lambda source: [
         ((pool.name, b.name), b.duration) for pool, b in source.backends()
     ],
+    "gateway_time_to_first_token_seconds": _of_streams(lambda tokens: tokens.first),
+    "gateway_inter_token_seconds": _of_streams(lambda tokens: tokens.gaps),
     "gateway_queue_seconds": lambda source: [((pool.name,), pool.queued) for pool in source.pools],
     "gateway_event_loop_lag_seconds": lambda source: [((), source.metrics.loop_lag)],
 }

@@ -42,13 +42,17 @@ def _weight(parameters: str) -> float:
 
 
 def render(families: Iterable[Metric], openmetrics: bool) -> Iterator[str]:
-    """Slices of the text, whole lines each."""
+    """Slices of the text, whole lines each. Families of one name that follow one another are one."""
     escaped: dict[str, str] = {}
+    before = ""
     for family in families:
-        head = _head(family, openmetrics)
+        head = "" if family.name == before else _head(family, openmetrics)
+        before = family.name
         samples = family.samples
         for start in range(0, max(len(samples), 1), SLICE):
-            yield head + "".join([_line(sample, escaped) for sample in samples[start : start + SLICE]])
+            yield head + "".join(
+                [_line(sample, escaped, openmetrics) for sample in samples[start : start + SLICE]]
+            )
             head = ""
     if openmetrics:
         yield "# EOF\n"
@@ -65,12 +69,18 @@ def _head(family: Metric, openmetrics: bool) -> str:
     return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
 
 
-def _line(sample: Sample, escaped: dict[str, str]) -> str:
-    """One line; `escaped` remembers label values, which repeat from line to line."""
+def _line(sample: Sample, escaped: dict[str, str], openmetrics: bool) -> str:
+    """One line; `escaped` remembers label values, which repeat from line to line.
+
+    Only OpenMetrics has exemplars; their labels are hexadecimal.
+    """
     name, labels, value = sample[0], sample[1], sample[2]
     number = repr(value)
     if number in ("inf", "-inf", "nan"):
         number = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}[number]
+    if sample[4] is not None and openmetrics:
+        of, seconds, at = sample[4]
+        number += f' # {{trace_id="{of["trace_id"]}"}} {seconds!r} {at!r}'
     if not labels:
         return f"{name} {number}\n"
     pairs = []

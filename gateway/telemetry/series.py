@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.pool.stats import LATENCY_BOUNDS_S
+from gateway.pool.stats import FIRST_TOKEN_BOUNDS_S, INTER_TOKEN_BOUNDS_S, LATENCY_BOUNDS_S
 
 #: Latencies are counted in 40 buckets and shown in 20, each twice the one before: two histograms of 200
 #: backends are then 9200 lines instead of 17200.
@@ -81,6 +81,28 @@ SERIES: tuple[Series, ...] = (
         "From choosing the backend to the end of its answer; cancelled attempts are left out.",
         "seconds",
         LATENCY_BUCKETS_S,
+    ),
+    Series(
+        "gateway_time_to_first_token_seconds",
+        "histogram",
+        _BACKEND,
+        "From sending to the backend until the first event of a streamed answer that carries content.",
+        "seconds",
+        FIRST_TOKEN_BOUNDS_S,
+    ),
+    Series(
+        "gateway_inter_token_seconds",
+        "histogram",
+        _BACKEND,
+        "Between one event of a streamed answer that carries content and the next.",
+        "seconds",
+        INTER_TOKEN_BOUNDS_S,
+    ),
+    Series(
+        "gateway_tokens_total",
+        "counter",
+        (*_BACKEND, "kind"),
+        "Tokens of answers the backend has made, by its own account; a stream without one counts its events.",
     ),
     Series("gateway_backend_in_flight", "gauge", _BACKEND, "Attempts under way at the backend."),
     Series(
@@ -231,6 +253,13 @@ SERIES: tuple[Series, ...] = (
     Series("gateway_log_dropped_total", "counter", (), "Log lines dropped: the output was behind."),
     Series(
         "gateway_log_suppressed_total", "counter", (), "Log lines left out because they repeated too often."
+    ),
+    Series("gateway_trace_spans_exported_total", "counter", (), "Spans that the collector has taken."),
+    Series(
+        "gateway_trace_spans_dropped_total",
+        "counter",
+        (),
+        "Spans dropped: the collector was behind, or did not take them.",
     ),
     Series("gateway_build_info", "gauge", ("version", "python"), "1; its labels say what is running."),
 )

@@ -1,6 +1,5 @@
 """Does a real Prometheus, with the configuration and rules that are shipped, read what the clients saw?"""
 
-import asyncio
 import contextlib
 import re
 import shutil
@@ -11,22 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-import yaml
 
 from gateway.app import App
 from gateway.telemetry.series import SERIES
 from tests.harness import Backend, Conversation, call, gateway, get, left_over, ok, settled
-from tests.redis_server import free_port
+from tests.prometheus_server import PROMTOOL, SHIPPED, document, needs_prometheus, prometheus
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ROOT / "config" / "prometheus"
 UNIT_TESTS = ROOT / "tests" / "prometheus"
-PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
-needs_prometheus = pytest.mark.skipif(
-    not (PROMETHEUS and PROMTOOL), reason="no prometheus and promtool (Debian: apt install prometheus)"
-)
 
 #: What Prometheus adds to what it scrapes, and its own series about a target.
 ADDED = {"job", "instance"}
@@ -37,10 +29,6 @@ OF_OVERLOAD = {
     "job_pool_reason:gateway_shed:rate5m",
     "job_pool:gateway_shed_per_requests:ratio_rate5m",
 }
-
-
-def document(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 @cache
@@ -152,6 +140,18 @@ def test_promtool_accepts_configuration_and_rules() -> None:
 
 
 @needs_prometheus
+def test_promtool_accepts_the_one_of_the_compose_file(tmp_path: Path) -> None:
+    """With the rules beside it, as the compose file mounts them."""
+    for source in (
+        SHIPPED.parent / "compose-prometheus.yaml",
+        SHIPPED / "rules.yaml",
+        SHIPPED / "alerts.yaml",
+    ):
+        shutil.copy(source, tmp_path)
+    promtool("check", "config", "--lint-fatal", tmp_path / "compose-prometheus.yaml")
+
+
+@needs_prometheus
 @pytest.mark.parametrize("file", ["rules.yaml", "alerts.yaml"])
 def test_rules_say_what_they_should(file: str) -> None:
     """Every record has the value worked out by hand; every alert fires, and does not when it should not."""
@@ -197,70 +197,6 @@ class Tally:
                     self.cached["hit" if hit else "miss"] += 1
                 if path in OUTCOME and not hit:
                     self.attempts[answer["x-gateway-backend"], OUTCOME[path]] += 1
-
-
-class Server:
-    """A Prometheus that runs; what it says to queries."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, log: Path) -> None:
-        self._session, self._url, self._log = session, url, log
-
-    async def api(self, path: str, **query: str) -> Any:
-        """`data` of an answer; None while it does not answer."""
-        try:
-            async with self._session.get(f"{self._url}/api/v1/{path}", params=query) as response:
-                return (await response.json())["data"] if response.status == 200 else None
-        except aiohttp.ClientError:
-            return None
-
-    async def query(self, expr: str, *by: str) -> dict[Any, float]:
-        """Values by the labels `by`: a tuple of them, or the value of the only one."""
-        data = await self.api("query", query=expr) or {"result": []}
-        found = {}
-        for row in data["result"]:
-            key = tuple(row["metric"].get(label, "") for label in by)
-            found[key[0] if len(key) == 1 else key] = float(row["value"][1])
-        return found
-
-    async def until(self, expected: dict[Any, float], expr: str, *by: str) -> None:
-        """Fails when a query does not say this within 20 s."""
-        found: dict[Any, float] = {}
-        for _ in range(100):
-            found = await self.query(expr, *by)
-            if found == expected:
-                return
-            await asyncio.sleep(0.2)
-        assert found == expected, self._log.read_text(encoding="utf-8")
-
-
-@contextlib.asynccontextmanager
-async def prometheus(app: App, folder: Path) -> AsyncIterator[Server]:
-    """The shipped configuration, but for where the gateway is and how often it is asked."""
-    assert PROMETHEUS is not None and app.admin_address is not None
-    config = document(SHIPPED / "prometheus.yaml")
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(SHIPPED / file) for file in config["rule_files"]]
-    host, port = app.admin_address
-    (job,) = config["scrape_configs"]
-    job["scrape_timeout"] = "1s"
-    job["static_configs"] = [{"targets": [f"{host}:{port}"]}]
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    address = f"127.0.0.1:{free_port()}"
-    command = [PROMETHEUS, f"--config.file={folder / 'prometheus.yaml'}", f"--web.listen-address={address}"]
-    command += [f"--storage.tsdb.path={folder / 'data'}", "--log.level=warn"]
-    with (folder / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, cwd=folder)
-    try:
-        async with aiohttp.ClientSession() as session:
-            yield Server(session, f"http://{address}", folder / "log")
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), 10)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -16,11 +16,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import cache_hit, memory, proxy_cost, stream_cost
+from benchmarks import cache_hit, memory, proxy_cost, scrape_cost, stream_cost
 from benchmarks.rig import configs, load, machine, proc, rounds
 from benchmarks.rig.candidates import CANDIDATES, PROXIES
 from benchmarks.rig.table import Column, figures, markdown, render, spread, summary
 from gateway.settings.load import from_text
+from gateway.telemetry.series import SERIES
 
 ROUNDS = [
     {"nginx": {"cpu_us": 10.0, "p50_ms": 1.0}, "gateway": {"cpu_us": 15.0, "p50_ms": 1.5}},
@@ -396,3 +397,19 @@ def test_cache_loads_are_answered(kind: str, mock: load.Mock, tmp_path: Path) ->
     seen = load.wrk(mock.ports[0], 2, 1, cores, tmp_path, cache_hit.script(kind))
     assert seen["errors"] == 0
     assert 0 < seen["requests"] <= mock.stats()["answers"]
+
+
+# --- scrapes ---
+
+
+def test_scrapes_are_measured_of_figures_that_are_all_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every backend has all series of backends, so none is measured too cheaply; a row for each format."""
+    shown = {s.name for s in scrape_cost.made(2).collect() for s in s.samples if s.labels.get("backend")}
+    declared = {s.name for s in SERIES if "backend" in s.labels and s.type != "histogram"}
+    declared |= {f"{s.name}_bucket" for s in SERIES if "backend" in s.labels and s.type == "histogram"}
+    assert declared <= shown
+    scrape_cost.main(["--backends", "2", "3", "--scrapes", "1"])
+    rows = capsys.readouterr().out.strip().splitlines()[-4:]
+    assert [row.split(" | ")[:2] for row in rows] == [
+        [f"| {count}", name] for count in (2, 3) for name in ("text", "OpenMetrics")
+    ]

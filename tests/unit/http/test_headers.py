@@ -14,6 +14,7 @@ from gateway.http.headers import (
     DateField,
     Field,
     list_tokens,
+    media_of,
     origin_form,
     parse_length,
     parse_timeout,
@@ -23,6 +24,7 @@ from gateway.http.headers import (
     valid_token,
     without_named,
 )
+from gateway.messages import EVENTS, JSON, OTHER
 
 NAMES = st.text(alphabet="abcXYZ-09_!", min_size=1, max_size=5).map(str.encode)
 FIELDS = st.lists(st.tuples(NAMES, st.binary(max_size=5)), max_size=8)
@@ -269,3 +271,21 @@ def test_the_date_is_made_once_a_second() -> None:
     assert first.endswith(b"GMT\r\n")
     assert date.line(1_700_000_000.9) is first
     assert date.line(1_700_000_001.0) != first
+
+
+@pytest.mark.parametrize(
+    ("value", "media"),
+    [
+        ("text/event-stream", EVENTS),
+        ("Text/Event-Stream; charset=utf-8", EVENTS),
+        ("application/json", JSON),
+        ("application/json ; charset=utf-8", JSON),
+        ("application/json-seq", OTHER),
+        ("application/x-ndjson", OTHER),
+        ("text/html", OTHER),
+        ("", OTHER),
+    ],
+)
+def test_where_tokens_would_be_found(value: str, media: int) -> None:
+    """Event streams and JSON, whatever their parameters, and nothing that only begins like them."""
+    assert media_of(value.encode()) == media

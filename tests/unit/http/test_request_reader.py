@@ -450,3 +450,23 @@ def test_max_forwards_counts_down(value: str, sent: bytes) -> None:
     request, _ = read([message(GET, HOST, f"Max-Forwards: {value}")])
     assert request is not None
     assert request.head.values(b"max-forwards") == [value.encode()]
+
+
+@pytest.mark.parametrize(
+    ("lines", "flagged"),
+    [
+        (["Traceparent: 1"], False),
+        (["X: tracestate"], False),
+        (["TraceState: a=b"], True),
+        (["traceparent: 1", "TRACEPARENT: 2"], True),
+        (["traceparent: 1", "tracestate: a=b", "tracestate: c=d"], True),
+    ],
+)
+def test_heads_with_more_of_a_trace_are_known(lines: list[str], flagged: bool) -> None:
+    """What must not be passed on where the trace is not continued; it is among the fields all the same."""
+    reading = reader()
+    for _ in range(2):  # in full, and perhaps remembered
+        request = reading.feed_head(message(GET, HOST, *lines), 0.0)
+        assert request is not None and request.head.with_trace is flagged
+        told = request.head.fields + request.traceparent_line
+        assert sorted(told.split(b"\r\n")[:-1]) == sorted(line.encode() for line in lines)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError
 from gateway.http.memo import HeadMemo
 from gateway.http.response_reader import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, ResponseReader
-from gateway.messages import ResponseHead
+from gateway.messages import EVENTS, JSON, OTHER, ResponseHead
 from tests.unit.http.corpus import CHUNKED, OK, RESPONSES, SPLINTERS, UNTIL_CLOSE, facts, message
 from tests.unit.http.strict import Incomplete, Refused, parse_response
 
@@ -380,3 +380,24 @@ def test_bytes_behind_an_answer_spoil_the_connection(data: bytes, to_head: bool)
             assert reading.complete
             assert not reading.reusable
             assert b"".join(reading.pieces) == b"".join(plain.pieces)
+
+
+@pytest.mark.parametrize(
+    ("fields", "media"),
+    [
+        (b"Content-Type: application/json\r\n", JSON),
+        (b"content-type: text/event-stream; charset=utf-8 \r\n", EVENTS),
+        (b"Content-Encoding: gzip\r\nContent-Type: application/json\r\n", OTHER),
+        (b"Content-Type: application/json\r\nContent-Encoding: br\r\nContent-Encoding: \r\n", OTHER),
+        (b"Content-Type: application/json\r\nContent-Encoding: Identity\r\n", JSON),
+        (b"", OTHER),
+    ],
+)
+def test_where_tokens_would_be_found(fields: bytes, media: int) -> None:
+    """By type and coding, in either order; of an interim head before it nothing is left. The fields go on."""
+    interim = b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: gzip\r\nContent-Type: text/event-stream\r\n\r\n"
+    for before in (b"", interim):
+        head = read([before + b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\n{}"], False).head
+        assert head is not None
+        assert head.media == media
+        assert len(head.parts) == 4 * fields.count(b"\r\n")

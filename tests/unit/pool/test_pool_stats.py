@@ -2,10 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pool.stats import LATENCY_BOUNDS_S, Histogram
+from gateway.pool.stats import LATENCY_BOUNDS_S, Histogram, TokenStats
 
 
 def test_bounds_are_geometric_from_a_millisecond_to_ten_minutes() -> None:
@@ -34,3 +35,23 @@ def test_every_value_is_counted_once(values: list[float]) -> None:
         histogram.observe(value)
     assert histogram.total == len(values)
     assert sum(histogram.counts[:10]) == sum(value <= LATENCY_BOUNDS_S[9] for value in values)
+
+
+@given(st.floats(0, 1e4), st.integers(0, 50))
+def test_a_value_counted_several_times_is_so_many_values(value: float, times: int) -> None:
+    """`observe_times` is `observe`, again and again."""
+    at_once, one_by_one = Histogram(), Histogram()
+    at_once.observe_times(value, times)
+    for _ in range(times):
+        one_by_one.observe(value)
+    assert at_once.counts == one_by_one.counts
+    assert at_once.sum == pytest.approx(one_by_one.sum)
+
+
+def test_tokens_begin_at_nothing() -> None:
+    """Three counts and two histograms of bounds of their own, which grow."""
+    tokens = TokenStats()
+    assert repr(tokens) == "<TokenStats 0 + 0, 0 cached>"
+    for histogram in (tokens.first, tokens.gaps):
+        assert histogram.total == 0
+        assert list(histogram.bounds) == sorted(set(histogram.bounds))

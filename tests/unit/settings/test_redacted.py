@@ -34,7 +34,7 @@ def test_without_secrets_it_is_the_configuration() -> None:
 
 
 def test_secrets_are_left_out() -> None:
-    """Salt, values of header fields, user, password and options of a redis URL."""
+    """Salt, values of header fields, also of those sent to a collector; user, password of a redis URL."""
     data = {
         **PLAIN,
         "cache": {
@@ -43,6 +43,7 @@ def test_secrets_are_left_out() -> None:
             "redis": {"url": "rediss://s3cret-b:s3cret-c@r:6379/0"},
         },
         "routes": [{"name": "r", "match": {"headers": {"x-key": "s3cret-d"}}, "pool": "chat"}],
+        "tracing": {"otlp": "https://otel:4318/v1/traces", "headers": {"authorization": "s3cret-e"}},
     }
     shown = without_secrets(from_dict(data))
     assert "s3cret" not in json.dumps(shown)
@@ -78,4 +79,4 @@ def test_every_key_with_text_was_thought_about() -> None:
             known = kind is None or kind.label in OPEN | WRITTEN | {"number", "whole number", "redis URL"}
             if not known and not kind.label.startswith("`") and name not in SHOWN:  # type: ignore[union-attr]
                 hidden.add(name)
-    assert hidden == {"Cache.salt", "Match.headers"}
+    assert hidden == {"Cache.salt", "Match.headers", "Tracing.headers"}

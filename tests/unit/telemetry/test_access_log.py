@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import re
 import threading
+from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import clock
-from gateway.messages import Exchange
+from gateway.messages import Exchange, Trace
 from gateway.tasks import Tasks
 from gateway.telemetry import access_log
-from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.access_log import AccessLog, Line
 from gateway.telemetry.writer import Writer
 
 FIELDS = [
@@ -73,7 +76,7 @@ async def test_a_line_says_what_happened():
             wall=1_700_000_000.25,
         )
     )
-    assert list(line) == FIELDS
+    assert list(line) == [*FIELDS, "sent_ms"]
     assert line | {"time": ""} == {
         "time": "",
         "request_id": "req-1",
@@ -93,6 +96,7 @@ async def test_a_line_says_what_happened():
         "duration_ms": 1500.0,
         "first_byte_ms": 200.0,
         "overhead_ms": 0.321,
+        "sent_ms": 1.0,
     }
     assert line["time"] == clock.iso(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"
 
@@ -115,6 +119,43 @@ async def test_traceparent_is_there_only_when_set():
     without, with_one = await written(exchange(), exchange(traceparent="00-abc-def-01"))
     assert "traceparent" not in without
     assert with_one["traceparent"] == "00-abc-def-01"
+
+
+async def test_the_trace_s_id_is_the_gateway_s_or_the_client_s():
+    """With tracing it is that of the request's trace; without, what the client says, if well formed."""
+    client, own = "a" * 32, "b" * 32
+    sent = f"00-{client}-{'1' * 16}-00"
+    trace = Trace(own, "", "2" * 16, False, Random(1))
+    lines = await written(
+        exchange(),
+        exchange(traceparent="00-abc-def-01"),
+        exchange(traceparent=sent),
+        exchange(traceparent=sent, trace=trace),
+    )
+    assert [line.get("trace_id") for line in lines] == [None, None, client, own]
+
+
+async def test_waits_are_there_only_when_there_were_any():
+    """Milliseconds in the queue, and for connections; none for a request that no backend was asked for."""
+    without, with_both = await written(exchange(), exchange(queued_s=0.25, connect_s=0.0125))
+    assert not {"queued_ms", "connect_ms", "sent_ms"} & without.keys()
+    assert (with_both["queued_ms"], with_both["connect_ms"]) == (250.0, 12.5)
+
+
+async def test_tokens_are_there_only_when_known():
+    """What a streamed answer took, without usage, with it, and of an answer that is none of a model's."""
+    started = clock.now()
+    none, counted, told, whole = await written(
+        exchange(),
+        exchange(sent=started, first_token=started + 0.5, completion_tokens=7),
+        exchange(sent=started, first_token=started + 0.25, prompt_tokens=12, completion_tokens=0),
+        exchange(prompt_tokens=12, completion_tokens=3),
+    )
+    fields = ("ttft_ms", "prompt_tokens", "completion_tokens")
+    assert not none.keys() & set(fields)
+    assert [counted.get(field) for field in fields] == [500.0, None, 7]
+    assert [told.get(field) for field in fields] == [250.0, 12, 0]
+    assert [whole.get(field) for field in fields] == [None, 12, 3]
 
 
 async def test_a_request_that_never_got_anywhere():
@@ -229,3 +270,11 @@ async def test_what_waits_is_bounded_even_when_the_service_has_stopped():
     await log.close()
     assert log.dropped == 0
     assert b"".join(out).count(b"\n") == 5 * access_log.AT_ONCE + 3
+
+
+def test_each_field_is_in_the_manual():
+    """docs/logs.md has a row that tells of it, and of no other."""
+    manual = (Path(__file__).parents[3] / "docs" / "logs.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]*`) \|", manual, re.MULTILINE)
+    assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] != []
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(Line.__struct_fields__)

@@ -18,13 +18,14 @@ from gateway.pool.backend import STATES, BackendSpec
 from gateway.pool.pool import Pool
 from gateway.pool.stats import LATENCY_BOUNDS_S
 from gateway.telemetry import readings
-from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.exposition import ROWS, Exposition
 from gateway.telemetry.metrics import NO_ROUTE, Metrics
 from gateway.telemetry.readings import HISTOGRAMS, VALUES
 from gateway.telemetry.render import render, wants_openmetrics
 from gateway.telemetry.series import LATENCY_BUCKETS_S, SERIES
 from tests.unit.pool.asking import take
 
+KINDS = ("prompt", "completion", "cached")
 HOSTILE = 'a"b\\c\nd}'
 
 
@@ -63,6 +64,9 @@ def full_exposition() -> Exposition:
         lease.close(Outcome.OK, 1.0 + seconds)
     for backend in pool.backends:
         backend.connections = Connections()
+        backend.tokens.prompt, backend.tokens.completion, backend.tokens.cached = 30, 20, 10
+        backend.tokens.first.observe(0.3)
+        backend.tokens.gaps.observe_times(0.012, 19)
         pool.probed(backend, "success", "200", 2.0)
     return Exposition(metrics, lambda: [pool], now=lambda: 3.0)
 
@@ -155,6 +159,11 @@ def test_values_equal_what_was_counted():
     assert seen["gateway_retries_total", (("pool", "chat"), ("result", "sent"))] == 2
     assert seen["gateway_shed_total", (("pool", "chat"), ("reason", "full"))] == 1
     assert seen["gateway_connections", ()] == 7
+    tokens = {kind: seen["gateway_tokens_total", (*a[:1], ("kind", kind), *a[1:])] for kind in KINDS}
+    assert tokens == {"prompt": 30, "completion": 20, "cached": 10}
+    assert seen["gateway_time_to_first_token_seconds_bucket", (*a[:1], ("le", "0.2"), *a[1:])] == 0
+    assert seen["gateway_time_to_first_token_seconds_bucket", (*a[:1], ("le", "0.5"), *a[1:])] == 1
+    assert seen["gateway_inter_token_seconds_bucket", (*a[:1], ("le", "0.015"), *a[1:])] == 19
     duration = {
         labels: value
         for (name, labels), value in seen.items()
@@ -225,6 +234,15 @@ def test_the_prefix_table_is_shown_of_pools_that_have_one():
     for prompt in ((1, 2, 3), (1, 2, 4)):
         pool.acquire(PickContext(1.0, pool.rng, prefixes=prompt))
     assert entries() == {"talk": 4.0}
+
+
+def test_backends_without_tokens_have_no_series_of_them():
+    """Two long histograms of nothing for each backend would only make scrapes longer."""
+    pool = make_pool()
+    pool.backend("a").tokens.completion = 3
+    seen = values(Exposition(Metrics("1"), lambda: [pool]))
+    found = {(name, dict(labels)["backend"]) for name, labels in seen if "token" in name}
+    assert found == {("gateway_tokens_total", "a")}
 
 
 def test_latency_is_absent_until_measured():
@@ -305,6 +323,22 @@ def test_only_declared_plain_series_can_be_watched():
 def test_the_format_follows_accept(accept, expected):
     """OpenMetrics only for those who ask for it, at the weights they give."""
     assert wants_openmetrics(accept) is expected
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_long_families_are_made_in_parts_and_read_as_one(openmetrics):
+    """No part is longer than a millisecond's work; in the text each family has one head and all samples."""
+    pool = make_pool([f"gpu-{i}" for i in range(200)])
+    source = Exposition(Metrics("1"), lambda: [pool])
+    parts = list(source.collect())
+    assert max(len(part.samples) for part in parts) <= ROWS
+    text = text_of(source, openmetrics)
+    heads = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads))
+    parse = parse_openmetrics if openmetrics else parse_text
+    read = [s for family in parse(text) for s in family.samples if s.name.startswith("gateway_")]
+    assert len(read) == sum(len(part.samples) for part in parts)
+    assert sum(s.name == "gateway_backend_duration_seconds_count" for s in read) == 200
 
 
 async def test_a_scrape_lets_others_run():
