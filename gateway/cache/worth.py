@@ -95,7 +95,9 @@ class Worth:
     def clear(self) -> None:
         slot = self._oldest
         while slot is not None:  # else they would hold one another
-            slot.older, slot.newer, slot = None, None, slot.newer
+            newer = slot.newer
+            slot.older = slot.newer = None
+            slot = newer
         self._oldest = self._newest = None
         self._young = self._young_bytes = 0
         self._ranking.clear()
