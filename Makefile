@@ -55,16 +55,19 @@ check: $(VENV)/.developing ## format, lint, types, who imports whom, generated f
 	@rm -rf $(VENV)/boards && $(BIN)/python -m config.grafana.generate $(VENV)/boards
 	@diff -ur config/grafana/dashboards $(VENV)/boards \
 		|| { echo 'config/grafana/dashboards is out of step with config/grafana/generate: make docs' >&2; exit 1; }
+	@$(BIN)/python -m gateway.telemetry.zabbix.template | diff -u config/zabbix/gateway.yaml - \
+		|| { echo 'config/zabbix/gateway.yaml is out of step with the series: make docs' >&2; exit 1; }
 
 format: $(VENV)/.developing ## put the code into the house's form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 # Each into a file of its own first: a failure must not leave an empty manual behind.
-docs: $(VENV)/.developing ## write what is generated: docs/configuration.md, config/gateway.schema.json, Grafana's boards
+docs: $(VENV)/.developing ## write what is generated: the manual, the schema, Grafana's boards, Zabbix' template
 	@$(BIN)/python -m gateway.settings.manual > $(VENV)/manual && cp $(VENV)/manual docs/configuration.md
 	@$(BIN)/python -m gateway.settings.schema_file > $(VENV)/schema && cp $(VENV)/schema config/gateway.schema.json
 	@$(BIN)/python -m config.grafana.generate config/grafana/dashboards
+	@$(BIN)/python -m gateway.telemetry.zabbix.template > $(VENV)/zabbix && cp $(VENV)/zabbix config/zabbix/gateway.yaml
 
 bench: $(COMPILED)/.installed ## what the gateway costs beside nginx and HAProxy; 11 minutes (BENCHES=cache_hit: hits; 4)
 	@cd $(COMPILED)/tree && for what in $(BENCHES); do ../bin/python -m benchmarks.$$what $(ARGS) || exit; done
