@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from gateway.admin.view import BackendView, PoolView
 from gateway.balancing.policy import NO_LIMIT
 from gateway.messages import Outcome
-from gateway.pool.stats import Histogram
+from gateway.pool.stats import Histogram, TokenStats
 
 
 def pool_figures(pool: PoolView, now: float) -> dict[str, object]:
@@ -70,8 +70,19 @@ def _backend_figures(backend: BackendView, now: float) -> dict[str, object]:
         "outcomes": {outcome.label: backend.outcomes[outcome] for outcome in Outcome},
         "first_byte": _totals(backend.first_byte),
         "duration": _totals(backend.duration),
+        "tokens": _tokens(backend.tokens),
         "health_checks": dict(backend.health_checks),
         "ejections": dict(backend.ejections),
+    }
+
+
+def _tokens(tokens: TokenStats) -> dict[str, object]:
+    return {
+        "prompt": tokens.prompt,
+        "cached": tokens.cached,
+        "completion": tokens.completion,
+        "first": _totals(tokens.first),
+        "gaps": _totals(tokens.gaps),
     }
 
 

@@ -22,6 +22,7 @@ from tests.harness import (
     answers,
     ask,
     call,
+    demo,
     gateway,
     get,
     ok,
@@ -82,6 +83,21 @@ async def test_it_goes_on_as_requests_come() -> None:
         assert shares == ["50.0 %", "50.0 %"]
         assert await page.run("document.querySelector('tr[data-backend=a]').mark") == 1
         assert await page.run("document.querySelector('tr[data-backend=a] .spark .line').getAttribute('d')")
+
+
+async def test_tokens_are_shown_where_there_are_some() -> None:
+    """As many as the model server says, with their rate; nothing of them where nobody says anything."""
+    async with demo() as server, gateway(server.url) as app, console(app) as page:
+        tokens = "[...document.querySelectorAll('.vital')].find((n) => n.textContent.includes('Tokens'))"
+        assert await page.run(f"{tokens}.hidden")
+        body = {"model": "demo", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20}
+        await ask(app, 3, post(body))
+        stats = app.pools["default"].backends[0].tokens
+        assert stats.completion > 0
+        await page.until(f"{tokens}.textContent.includes('{stats.completion} in all, {stats.prompt} read')")
+        await page.until("parseFloat(document.querySelector('td.tokens .value').textContent) > 0")
+        title = await page.page.locator("td.tokens .value").get_attribute("title")
+        assert title.startswith(f"{stats.completion} written\n{stats.prompt} read, ")
 
 
 async def test_a_backend_is_drained_and_taken_back() -> None:

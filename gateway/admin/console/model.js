@@ -40,6 +40,7 @@ export class Model {
         waiting: waitingIn(pool),
         shed: sum(Object.values(pool.shed)),
         retries: sum(Object.values(pool.retries)),
+        tokens: sum(pool.backends.map((backend) => backend.tokens.completion)),
       });
       for (const backend of pool.backends) {
         const taken = this.take(
@@ -65,7 +66,7 @@ export class Model {
 
   push(history, at, row) {
     const drawn = "requests" in row ? "requests" : "selected";
-    history.push(at, { ...row, drawn: 0, failing: 0, mean: null, quotient: null, hits: null });
+    history.push(at, { ...row, drawn: 0, failing: 0, mean: null, quotient: null, hits: null, written: 0 });
     const last = history.times.length - 1;
     const pace = history.rate(drawn, DRAWN_S) ?? 0;
     const mean = history.ratio("spent", "timed", DRAWN_S);
@@ -74,6 +75,7 @@ export class Model {
     set("failing", history.ratio("errors", "ended", DRAWN_S) ?? 0);
     set("mean", mean);
     set("quotient", mean > 0 ? pace / mean : null);
+    set("written", history.rate("tokens", DRAWN_S) ?? 0);
     set("hits", history.ratio("given", "asked", DRAWN_S));
   }
 
@@ -119,6 +121,8 @@ function backendRow(backend) {
     errors: sum(FAILED.map((name) => outcomes[name])),
     timed: backend.duration.count,
     spent: backend.duration.sum_s,
+    tokens: backend.tokens.completion,
+    prompted: backend.tokens.prompt,
     latency: backend.latency_s,
     score: backend.score,
     slowness: backend.slowness,
@@ -133,6 +137,9 @@ function wholeRow(document) {
     row[name] = name === "counts" ? addedUp(rows, document) : sum(rows.map((one) => one[name]));
   }
   row.waiting = sum(document.pools.map(waitingIn));
+  const backends = document.pools.flatMap((pool) => pool.backends);
+  row.tokens = sum(backends.map((backend) => backend.tokens.completion));
+  row.prompted = sum(backends.map((backend) => backend.tokens.prompt));
   return row;
 }
 

@@ -24,6 +24,7 @@ export const COLUMNS = [
   ["slowness", "Slowness", "How slow it is whatever it was asked; 1 is the pool's median", (f) => -f.slowness],
   ["errors", "Errors", "Share of attempts that failed, over the chosen time", (f, h, w) => -(h.ratio("errors", "ended", w) ?? 0)],
   ["quotient", "Req/s ÷ s", "Throughput ÷ latency: answers per second for each second of mean duration", (f, h, w) => -(perLatency(h, w) ?? 0)],
+  ["tokens", "Tokens", "Written per second in its answers, over the chosen time", (f, h, w) => -(h.rate("tokens", w) ?? 0)],
   ["weight", "Weight", "Share of the work relative to the pool's others: in effect, and as configured", (f) => -f.weight],
 ];
 
@@ -107,6 +108,9 @@ export class Row {
     attribute(this.cells.errors, "title", outcomes(figures));
     this.cells.errors.classList.toggle("bad", errors > 0);
     text(this.cells.quotient, number(perLatency(history, windowS)));
+    const told = figures.tokens;
+    text(this.cells.tokens, told.completion > 0 ? rate(history.rate("tokens", windowS)) : "–");
+    attribute(this.cells.tokens, "title", spoken(told));
     const full = figures.configured_weight;
     text(this.cells.weight, figures.weight === full ? plain(full) : `${number(figures.weight)} of ${plain(full)}`);
   }
@@ -128,6 +132,14 @@ function width(meter, part) {
 function terms(figures) {
   if (figures.terms === null) return figures.excluded;
   return Object.entries(figures.terms).map(([name, value]) => `${name} ${number(value)}`).join("\n");
+}
+
+function spoken(tokens) {
+  const mean = ({ count: times, sum_s: sum }) => seconds(times > 0 ? sum / times : null);
+  return [
+    `${count(tokens.completion)} written`, `${count(tokens.prompt)} read, ${count(tokens.cached)} of them cached`,
+    `first token after ${mean(tokens.first)}`, `then one every ${mean(tokens.gaps)}`,
+  ].join("\n");
 }
 
 function outcomes(figures) {

@@ -21,6 +21,9 @@ const VITALS = [
     (h, w) => `mean ${seconds(h.ratio("spent", "timed", w))}`],
   ["In flight", "in_flight", 1, (h) => count(h.last("in_flight")), (h, w, d) => counted(d.status.connections, "connection")],
   ["Queue", "waiting", 1, (h) => count(h.last("waiting")), (h) => (h.last("waiting") > 0 ? "waiting for a backend" : "nobody waits")],
+  ["Tokens written", "written", 1,
+    (h, w) => rate(h.rate("tokens", w)),
+    (h) => `${count(h.last("tokens"))} in all, ${count(h.last("prompted"))} read`],
   ["Cache hits", "hits", 1, (h, w) => share(h.ratio("given", "asked", w)), (h) => `${seconds(h.last("saved_s"))}, ${bytes(h.last("saved_bytes"))} saved`],
 ];
 
@@ -43,6 +46,7 @@ export class Vitals {
       draw(cell.line, history.points(cell.column, POINTS), cell.floor);
     }
     hide(this.cells[this.cells.length - 1].box, model.document.cache === null);
+    hide(this.cells[this.cells.length - 2].box, history.last("tokens") + history.last("prompted") === 0);
     attribute(this.cells[1].box, "data-tone", history.grown("errors", windowS) > 0 ? "bad" : null);
     attribute(this.cells[5].box, "data-tone", history.last("waiting") > 0 ? "warn" : null);
   }

@@ -38,6 +38,11 @@ def test_figures_of_a_pool_at_work():
     assert busy["state"] == "up" and busy["excluded"] is None and busy["score"] is not None
     assert busy["latency_s"] == 0.25 and busy["outcomes"]["ok"] == 1 and busy["selected"] == 1
     assert busy["first_byte"] == {"count": 1, "sum_s": 0.25}
+    nothing = {"count": 0, "sum_s": 0}
+    told = {"prompt": 7, "cached": 0, "completion": 0, "first": nothing, "gaps": nothing}
+    lease.backend.tokens.prompt = 7
+    again = pool_figures(pool, 2.0)["backends"]
+    assert next(backend["tokens"] for backend in again if backend["name"] == used) == told
     assert busy["duration"] == {"count": 1, "sum_s": 1.0}
     assert idle["state"] == "draining" and idle["score"] is None and idle["terms"] is None
     assert "drained by an operator" in idle["excluded"]
