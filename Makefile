@@ -40,8 +40,8 @@ top: $(PRODUCT)/.installed ## a running gateway, live in this terminal; ARGS="--
 test: $(VENV)/.developing ## all tests; ARGS="-k pool" for some
 	@$(BIN)/python -m pytest $(ARGS)
 
-compiled: $(COMPILED)/.installed ## the tests with sockets, on the gateway as it is installed: compiled (needs a C compiler)
-	@cd $(COMPILED)/tree && ../bin/python -m pytest tests/integration tests/conformance $(ARGS)
+compiled: $(COMPILED)/.installed ## the tests with sockets and of cache and tokens, on the gateway as it is installed: compiled (needs a C compiler)
+	@cd $(COMPILED)/tree && ../bin/python -m pytest tests/integration tests/conformance tests/unit/cache tests/unit/tokens $(ARGS)
 
 check: $(VENV)/.developing ## format, lint, types, who imports whom, generated files in step
 	@$(BIN)/ruff format --check .
