@@ -208,12 +208,14 @@ async def test_it_survives_the_gateway() -> None:
             await first.close()
             await page.until("!document.querySelector('#banner').hidden")
             assert re.match(r"Gateway unreachable since \d\d:\d\d:\d\d, retrying", await page.text("#banner"))
+            assert await page.text("#ready-word") == "unknown"
             second = App(from_dict({**data, "admin": f"{host}:{port}"}))
             await second.start()
             try:
                 await ask(second, 3)
                 await page.until("document.querySelector('#banner').hidden")
                 page.away = False
+                await page.until("document.querySelector('#ready-word').textContent === 'ready'")
                 await page.until("document.querySelector('#vitals .note').textContent === '3 in all'")
                 await page.until("document.querySelector('#changes').textContent.includes('restarted')")
                 assert await page.run("window.negative") == []

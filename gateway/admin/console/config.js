@@ -1,6 +1,7 @@
 // Which configuration is in force? As the file would say it, asked for anew when it is another one.
 
 import { byId, el, text } from "./dom.js";
+import { counted } from "./format.js";
 
 export class Configuration {
   constructor() {
@@ -32,7 +33,7 @@ function parts(config) {
 }
 
 function block(title, value) {
-  const count = Array.isArray(value) ? `${value.length}` : `${Object.keys(value).length} keys`;
+  const count = Array.isArray(value) ? `${value.length}` : counted(Object.keys(value).length, "key");
   return el("details", {}, el("summary", {}, title, " ", el("span", { class: "soft" }, count)),
     el("pre", { tabindex: "0" }, yaml(value, 0).replace(/^\n/, "")));
 }

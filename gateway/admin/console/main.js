@@ -48,12 +48,18 @@ function render() {
   for (const view of views) view.update(model, windowS);
 }
 
+function readiness(tone, symbol, word) {
+  attribute(byId("ready"), "data-state", tone);
+  text(byId("ready").firstElementChild, symbol);
+  text(byId("ready-word"), word);
+}
+
 function header({ status, time }) {
   const told = status.draining ? "draining" : status.ready ? "ready" : "not ready";
-  const tone = status.ready ? "good" : status.draining ? "warn" : "bad";
-  attribute(byId("ready"), "data-state", tone);
-  text(byId("ready").firstElementChild, status.ready ? "●" : status.draining ? "◇" : "✕");
-  text(byId("ready-word"), status.ready || status.reason === told ? told : `${told}: ${status.reason}`);
+  if (lostSince !== null) readiness("unknown", "○", "unknown");
+  else if (status.ready) readiness("good", "●", told);
+  else if (status.draining) readiness("warn", "◇", told);
+  else readiness("bad", "✕", `${told}: ${status.reason}`);
   text(byId("version"), status.version);
   text(byId("process"), `${status.listeners.join(", ")} · up ${seconds(status.uptime_s)} · ${clock(new Date(time))}`);
   const title = `${status.ready ? "" : `${told} · `}gateway ${status.listeners[0] ?? ""}`;
@@ -71,6 +77,7 @@ function state(now) {
   text(byId("live"), LIVE[now]);
   text(byId("banner"), lost ? `Gateway unreachable since ${clock(lostSince)}, retrying. Figures below are the last ones known.` : "");
   hide(byId("banner"), !lost);
+  if (lost) readiness("unknown", "○", "unknown");
   document.body.classList.toggle("away", lost);
 }
 
