@@ -5,28 +5,16 @@ Pure. JSON is decoded by msgspec into three members, the rest is checked and ski
 """
 
 import re
-from typing import Any, NamedTuple
 
 import msgspec
+
+from gateway.routing.members import BodyFacts, decode
 
 MAX_MODEL = 256  # characters of a model name that are looked at
 MAX_PART = 2048  # bytes of a form's part, beyond which it is no short text
 MAX_PARTS = 1000  # parts of a form that are looked at
 
 
-class BodyFacts(NamedTuple):
-    """What a body says; `model` None when it names none, or cannot be read."""
-
-    model: str | None = None
-    stream: bool = False
-
-
-class _Members(msgspec.Struct):
-    model: Any = None
-    stream: Any = None
-
-
-_decode = msgspec.json.Decoder(_Members).decode
 _new = tuple.__new__
 _NOTHING = BodyFacts()
 _BOUNDARY = re.compile(rb"""boundary=(?:"([^"\r\n]{1,70})"|([^\s;,"]{1,70}))""", re.IGNORECASE)
@@ -46,7 +34,7 @@ def read_body(body: bytes, content_type: bytes) -> BodyFacts:
     if not body.startswith(b"{") and body.lstrip()[:1] != b"{":
         return _NOTHING
     try:
-        members = _decode(body)
+        members = decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _NOTHING
     model = members.model

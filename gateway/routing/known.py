@@ -6,7 +6,8 @@ Bounded: at `MOST` the older half is forgotten.
 """
 
 from gateway.bounded import forget_half
-from gateway.routing.body import BodyFacts, read_body
+from gateway.routing.body import read_body
+from gateway.routing.members import BodyFacts
 
 MAX_KNOWN = 2048  # bytes of a body that is remembered
 MOST = 4096

@@ -17,6 +17,9 @@ FLUSH_S = 0.1
 #: Under load a slice is formatted as soon as so many wait: 0.2 ms of work, on objects still in the CPU's
 #: cache. It also bounds what waits.
 AT_ONCE = 128
+#: Bytes that go to the thread together, unless there are fewer in `FLUSH_S`: each time it is woken, it takes
+#: the interpreter lock from the loop and gives it back.
+TOGETHER_BYTES = 256 << 10
 
 
 class AccessLog:
@@ -31,6 +34,8 @@ class AccessLog:
         self._waiting: list[Exchange] = []
         self._overflowed = 0
         self._writer = Writer("access-log", write)
+        self._made: list[bytes] = []  # lines that the thread has not been given yet
+        self._made_bytes = self._made_lines = 0
         self._encode = msgspec.json.Encoder().encode_lines
         self._lines = Lines()
 
@@ -58,12 +63,14 @@ class AccessLog:
             while self._waiting:
                 self._flush_slice()
                 await sleep(0)
+            self._hand_over()
 
     async def close(self, timeout_s: float = 1.0) -> None:
         """Write what is left; wait for the output no longer than `timeout_s`."""
         self.enabled = False
         while self._waiting:
             self._flush_slice()
+        self._hand_over()
         await to_thread(self._writer.close, timeout_s)
 
     def _flush_slice(self) -> None:
@@ -81,4 +88,15 @@ class AccessLog:
             self._overflowed += len(batch)
             log.exception("%d access log lines could not be formatted and are lost", len(batch))
         else:
-            self._writer.offer(data, len(batch))
+            self._made.append(data)
+            self._made_bytes += len(data)
+            self._made_lines += len(batch)
+            if self._made_bytes >= TOGETHER_BYTES:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the thread what has been made."""
+        if self._made:
+            self._writer.offer(b"".join(self._made), self._made_lines)
+            self._made.clear()
+            self._made_bytes = self._made_lines = 0

@@ -1,59 +1,9 @@
 """Which members of an answer tell of its tokens? The shapes of `usage` and of a stream's chunks.
 
-Pure. msgspec decodes the members named here; it checks and skips all others.
+Pure.
 """
 
-from typing import Annotated, Any
-
-import msgspec
-
-#: More tokens than any answer has: who reports more is not believed.
-MOST_TOKENS = 1_000_000_000
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: Count | None = None
-
-
-class Usage(msgspec.Struct):
-    """The object `usage` of chats and completions, of the Responses API, and of Anthropic's messages."""
-
-    prompt_tokens: Count | None = None
-    completion_tokens: Count | None = None
-    prompt_tokens_details: _Details | None = None
-    input_tokens: Count | None = None
-    output_tokens: Count | None = None
-    input_tokens_details: _Details | None = None
-    cache_read_input_tokens: Count | None = None  # Anthropic's: not among input_tokens
-    cache_creation_input_tokens: Count | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    refusal: Any = None
-    tool_calls: Any = None
-    function_call: Any = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    text: str | None = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    type: Any = None
-
-
-#: What decoding raises for bytes that are something else.
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-_usage = msgspec.json.Decoder(Usage).decode
-_chunk = msgspec.json.Decoder(_Chunk).decode
+from gateway.tokens.structs import UNREADABLE, decode_chunk, decode_usage
 
 
 def read_usage(data: bytes) -> tuple[int, int, int] | None:
@@ -62,7 +12,7 @@ def read_usage(data: bytes) -> tuple[int, int, int] | None:
     None when `data`, one JSON object, tells nothing of tokens. Cached ones are among the prompt's.
     """
     try:
-        usage = _usage(data)
+        usage = decode_usage(data)
     except UNREADABLE:
         return None
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
@@ -91,7 +41,7 @@ def has_content(data: bytes) -> bool | None:
     A chunk that only names a role, a reason for the end or the usage carries none.
     """
     try:
-        chunk = _chunk(data)
+        chunk = decode_chunk(data)
     except UNREADABLE:
         return None
     if chunk.choices is None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.routing.body import MAX_MODEL, MAX_PART, BodyFacts, read_body, replace_model
+from gateway.routing.body import MAX_MODEL, MAX_PART, read_body, replace_model
+from gateway.routing.members import BodyFacts
 
 JSON = b"application/json"
 NOTHING = BodyFacts()

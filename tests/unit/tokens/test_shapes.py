@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tokens.shapes import MOST_TOKENS, has_content, is_delta, read_usage
+from gateway.tokens.shapes import has_content, is_delta, read_usage
+from gateway.tokens.structs import MOST_TOKENS
 
 
 @pytest.mark.parametrize(
