@@ -11,8 +11,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
 import aiohttp
 
@@ -20,7 +19,8 @@ from gateway import clock
 from gateway.cache.model_list import NO_LIST, version_text
 from gateway.cache.versions import Versions
 from gateway.health.checker import pause_s
-from gateway.health.probes import open_session, reason
+from gateway.health.probes import Asked, open_session, reason
+from gateway.rounds import Key, Rounds
 from gateway.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -38,26 +38,6 @@ MANY = 5
 What = Literal["said", "lost", "silent", "unclear"]
 
 
-class Asked(Protocol):
-    """What asking needs to know of a backend."""
-
-    @property
-    def pool(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def scheme(self) -> str: ...
-    @property
-    def authority(self) -> bytes:
-        """host[:port], as in a Host header."""
-
-    @property
-    def prefix(self) -> str: ...
-    @property
-    def state(self) -> str:
-        """`up`, `down`, `ejected`, `draining` or `starting`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """A backend to ask, and with which TLS settings (None: the usual ones)."""
@@ -72,66 +52,51 @@ class VersionAsker:
     def __init__(
         self, tasks: Tasks, versions: Versions, rng: random.Random, wall: Callable[[], float] = clock.wall
     ) -> None:
-        self._tasks = tasks
+        self._rounds = Rounds(tasks, "model version", open_session, self._loop)
         self._versions = versions
         self._rng = rng
         self._wall = wall
-        self._session: aiohttp.ClientSession | None = None
-        self._loops: dict[tuple[str, str], tuple[Source, asyncio.Task[None]]] = {}
-        self._news: dict[tuple[str, str], asyncio.Event] = {}
+        self._news: dict[Key, asyncio.Event] = {}
 
     def __repr__(self) -> str:
-        return f"<VersionAsker {len(self._loops)} backends>"
+        return f"<VersionAsker {len(self._rounds)} backends>"
 
     async def start(self, sources: Iterable[Source]) -> None:
         """Begin to ask; the first question to each goes out at once."""
-        self._session = open_session()
+        self._rounds.start()
         self.update(sources)
 
     def update(self, sources: Iterable[Source]) -> None:
         """Ask exactly these from now on. A source that is as before goes on undisturbed."""
         wanted = {(source.backend.pool, source.backend.name): source for source in sources}
-        pools = {pool for pool, _ in (*wanted, *self._loops)}
-        for pool in pools:
+        for pool in {pool for pool, _ in (*wanted, *self._news)}:
             self._versions.expect(pool, [name for its, name in wanted if its == pool])
-        for key, (source, task) in list(self._loops.items()):
-            if wanted.get(key) == source:
-                del wanted[key]
-            else:
-                task.cancel()
-                del self._loops[key], self._news[key]
-                self._versions.doubted(*key)
-        for key, source in wanted.items():
-            news = self._news[key] = asyncio.Event()
-            work = partial(self._loop, source, news)
-            self._loops[key] = (source, self._tasks.service(f"model version {key[0]}/{key[1]}", work))
+        gone, come = self._rounds.update(wanted)
+        for key in gone:
+            del self._news[key]
+            self._versions.doubted(*key)
+        for key in come:
+            self._news[key] = asyncio.Event()
 
     def changed(self, pool: str, backend: str, state: str) -> None:
         """A backend's state has changed: what it said may no longer hold, and it is asked at once."""
-        key = (pool, backend)
-        if key not in self._loops:
+        news = self._news.get((pool, backend))
+        if news is None:
             return
         if state not in ("up", "starting"):
             self._versions.lost(pool, backend)
         elif not self._versions.known(pool, backend):
             self._versions.doubted(pool, backend)
-            self._news[key].set()
+            news.set()
 
     async def close(self) -> None:
         """Stop asking and close the connections."""
-        running = [task for _, task in self._loops.values()]
-        self._loops.clear()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._rounds.close()
+        self._news.clear()
 
-    async def _loop(self, source: Source, news: asyncio.Event) -> None:
-        session, backend = self._session, source.backend
-        if session is None:
-            raise RuntimeError("start the asker before giving it sources")
+    async def _loop(self, session: aiohttp.ClientSession, source: Source) -> None:
+        backend = source.backend
+        news = self._news[backend.pool, backend.name]
         first, told = True, _Told(backend)
         while True:
             news.clear()

@@ -5,13 +5,13 @@ import random
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import aiohttp
 
 from gateway import clock
 from gateway.health.probes import Probe, Probed, http, open_session
 from gateway.health.state import HealthRule, Result
+from gateway.rounds import Rounds
 from gateway.tasks import Tasks
 
 #: How soon to ask again while the next probes decide something.
@@ -46,49 +46,28 @@ class HealthChecker:
     def __init__(
         self, tasks: Tasks, report: Report, rng: random.Random, now: Callable[[], float] = clock.now
     ) -> None:
-        self._tasks = tasks
+        self._rounds = Rounds(tasks, "health", open_session, self._loop)
         self._report = report
         self._rng = rng
         self._now = now
-        self._session: aiohttp.ClientSession | None = None
-        self._loops: dict[tuple[str, str], tuple[Target, asyncio.Task[None]]] = {}
 
     def __repr__(self) -> str:
-        return f"<HealthChecker {len(self._loops)} backends>"
+        return f"<HealthChecker {len(self._rounds)} backends>"
 
     async def start(self, targets: Iterable[Target]) -> None:
         """Begin to probe; the first probe of each goes out at once."""
-        self._session = open_session()
+        self._rounds.start()
         self.update(targets)
 
     def update(self, targets: Iterable[Target]) -> None:
         """Probe exactly these from now on. A target that is as before goes on undisturbed."""
-        wanted = {(target.backend.pool, target.backend.name): target for target in targets}
-        for key, (target, task) in list(self._loops.items()):
-            if wanted.get(key) == target:
-                del wanted[key]
-            else:
-                task.cancel()
-                del self._loops[key]
-        for key, target in wanted.items():
-            task = self._tasks.service(f"health {key[0]}/{key[1]}", partial(self._loop, target))
-            self._loops[key] = (target, task)
+        self._rounds.update({(target.backend.pool, target.backend.name): target for target in targets})
 
     async def close(self) -> None:
         """Stop probing and close the connections."""
-        running = [task for _, task in self._loops.values()]
-        self._loops.clear()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._rounds.close()
 
-    async def _loop(self, target: Target) -> None:
-        session = self._session
-        if session is None:
-            raise RuntimeError("start the health checker before giving it targets")
+    async def _loop(self, session: aiohttp.ClientSession, target: Target) -> None:
         first, skipped = True, 0
         while True:
             proven_s = proven_for_s(target.backend, target.rule.interval_s, self._now())

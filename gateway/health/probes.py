@@ -16,8 +16,8 @@ USER_AGENT = "model-gateway/health"
 LOOK_BYTES = 4096
 
 
-class Probed(Protocol):
-    """What probing needs to know of a backend."""
+class Asked(Protocol):
+    """What asking needs to know of a backend."""
 
     @property
     def pool(self) -> str: ...
@@ -26,22 +26,26 @@ class Probed(Protocol):
     @property
     def scheme(self) -> str: ...
     @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
     def authority(self) -> bytes:
         """host[:port], as in a Host header."""
 
     @property
     def prefix(self) -> str: ...
     @property
-    def settled(self) -> bool:
-        """False while the next probes decide something: worth asking again soon."""
-
-    @property
     def state(self) -> str:
         """`up`, `down`, `ejected`, `draining` or `starting`."""
+
+
+class Probed(Asked, Protocol):
+    """What probing needs to know of a backend, too."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def settled(self) -> bool:
+        """False while the next probes decide something: worth asking again soon."""
 
     @property
     def answered_at(self) -> float:
