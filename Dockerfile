@@ -12,10 +12,13 @@ RUN apt-get update \
 WORKDIR /src
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY gateway gateway
+# A cache in Redis, traces for a collector, and `gateway top` in `docker exec -it`.
+ARG EXTRAS=otel,redis,top
 # The gateway's own modules are compiled here; its dependencies come as wheels or not at all.
 RUN GATEWAY_COMPILE=on pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/gateway \
- && pip --python /opt/gateway/bin/python install --no-cache-dir --no-compile --only-binary :all: /wheels/*.whl
+ && pip --python /opt/gateway/bin/python install --no-cache-dir --no-compile --only-binary :all: \
+    "$(echo /wheels/*.whl)[$EXTRAS]"
 # Bytecode that is never checked against the source's time: nothing could write it again in a read-only image.
 RUN python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/gateway/lib
 

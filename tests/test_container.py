@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ def test_both_stages_have_the_public_base_image() -> None:
     """The official slim image, the same twice: an environment fits the interpreter it was made with."""
     stages = [argument for word, argument in steps() if word == "FROM"]
     assert stages == ["python:3.12-slim AS build", "python:3.12-slim"]
+
+
+def test_the_image_s_extras_exist() -> None:
+    """And all of a wheel's extras that a server can use are asked for."""
+    (extras,) = [rest.removeprefix("EXTRAS=") for word, rest in steps() if word == "ARG"]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras.split(",")) == declared.keys() - {"dev", "plot"}
+    assert any("[$EXTRAS]" in rest for word, rest in steps() if word == "RUN")
 
 
 def test_the_image_is_no_root() -> None:
